@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: how a host program makes and steers model worlds. Everything else that the library exports has a
+// Windows name and signature: the kernel side (Flt*, Ke*, Ex*, Io*, Wdf*: the driver image binds to it) and the user side
+// (FilterConnectCommunicationPort, CreateFileW, ReadFile, ...: the addon and ffi clients call it, in the host's own calling
+// convention).
+//
+// One world = one machine: processors, volumes, a Filter Manager, and a private copy of the driver image. Names
+// (files, ports, filters) are looked up in the calling thread's current world; handles know their world by themselves.
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define FLTSIM_API __declspec(dllexport)
+#else
+#define FLTSIM_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// A world, by number. 0 is no world.
+typedef uint32_t FLTSIM_WORLD;
+
+enum { FLTSIM_CLOCK_WALL = 0, FLTSIM_CLOCK_VIRTUAL = 1 };
+enum { FLTSIM_EXECUTOR_FIBERS = 0, FLTSIM_EXECUTOR_THREADS = 1 };
+
+typedef struct _FLTSIM_OPTIONS {
+    uint32_t SizeBytes;      ///< sizeof(FLTSIM_OPTIONS)
+    uint32_t ProcessorCount; ///< 2 or more
+    uint64_t Seed;           ///< of the scheduler
+    uint32_t Clock;          ///< FLTSIM_CLOCK_*
+    uint32_t Executor;       ///< FLTSIM_EXECUTOR_*
+    const char *DriverImage; ///< UTF-8 path of the driver image that FilterLoad(L"minipend") loads
+} FLTSIM_OPTIONS;
+
+/// Makes a world with the default volumes: C: (ntfs, boot), D: (ntfs), E: (fat). The driver is not loaded yet.
+/// Returns 0 and writes a message (UTF-8, terminated) when an option is bad or the world cannot be made.
+FLTSIM_API FLTSIM_WORLD FltSimCreateWorld(const FLTSIM_OPTIONS *Options, char *Message, size_t MessageBytes);
+
+/// Unloads what is loaded, closes what is open, ends the world's threads and frees it. Calls that are still inside the
+/// world return with ERROR_SHUTDOWN_IN_PROGRESS first. Returns 0, or -1 when there is no such world.
+FLTSIM_API int FltSimDestroyWorld(FLTSIM_WORLD World);
+
+/// Makes World the calling thread's current one, for calls that take a name. 0 unselects. Returns 0 or -1.
+FLTSIM_API int FltSimSelectWorld(FLTSIM_WORLD World);
+
+/// Writes the world's report as UTF-8 JSON: {"stopped":bool,"rule":..,"call":..,"text":..,"history":[..],"seed":"..","leaks":[..]}.
+/// Returns the bytes it needs with the terminator; writes nothing when Bytes is too small.
+FLTSIM_API size_t FltSimReport(FLTSIM_WORLD World, char *Json, size_t Bytes);
+
+/// Fault switches: the next Count calls of the named kernel function (e.g. "FltAllocateDeferredIoWorkItem") made by the driver
+/// fail in their documented way, after the first Skip calls went through. Count 0 switches off. -1: no such switch.
+FLTSIM_API int FltSimSetFault(FLTSIM_WORLD World, const char *Function, uint32_t Skip, uint32_t Count);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: kernel objects by handle. A handle is world << 24 | index << 2, so a call with a handle finds its world.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/world.hpp"
+
+namespace fltsim {
+
+/// Anything a handle can name: file object, port, event, section, thread, directory of a search.
+class Object {
+public:
+    virtual ~Object() = default;
+    virtual const char *type_name() const = 0;
+    /// The last user-mode handle of it closed (model lock held, may block): IRP_MJ_CLEANUP, port disconnect, ...
+    virtual void last_handle_closed() {}
+};
+
+class HandleTable {
+public:
+    explicit HandleTable(World &world);
+    ~HandleTable();
+    HANDLE insert(std::shared_ptr<Object> object, bool kernel = false);
+    /// Null when the handle is not open (or of another world).
+    std::shared_ptr<Object> find(HANDLE handle) const;
+    template <class T> std::shared_ptr<T> find_as(HANDLE handle) const {
+        return std::dynamic_pointer_cast<T>(find(handle));
+    }
+    /// False when it was not open. Runs last_handle_closed() when it was the object's last handle.
+    bool close(HANDLE handle);
+    /// Closes all that user mode has open (process exit).
+    void close_all_user();
+    /// For leak reports: "file \\Device\\...", ...
+    std::vector<std::string> describe_open(bool kernel) const;
+    /// World number of a handle value; 0 when it cannot be one.
+    static uint32_t world_of(HANDLE handle);
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+/// The world by number, or null. Thread safe; the result stays valid while the returned pointer is held.
+std::shared_ptr<World> world_by_number(uint32_t number);
+/// The calling host thread's selected world, or null.
+std::shared_ptr<World> selected_world();
+
+} // namespace fltsim

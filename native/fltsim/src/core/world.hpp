@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the world and the rules by which all of the model's code runs.
+//
+// The one rule of concurrency. Model code runs under the world's model lock: a KernelCall takes it when the driver (or the
+// user-side API) enters the model, a DriverCall gives it up while a driver callback runs, block() gives it up while the thread
+// waits. Under the fiber executor the lock costs nothing (one host thread runs all fibers); under the thread executor
+// it is a real mutex. Between two such points model state changes are atomic: nobody else sees them half done.
+// The lock is recursive in effect (a KernelCall inside a KernelCall is free of charge and no scheduling point).
+//
+// Scheduling points: entry to and exit from the outermost KernelCall, entry and exit of a DriverCall, block(), yield(). There
+// the seeded scheduler may run any other ready fiber.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ddk.hpp"
+
+namespace fltsim {
+
+class World;
+class Thread;
+class Scheduler;
+class HandleTable;
+class Registry;
+class FaultSwitches;
+namespace io { class IoManager; }
+namespace flt { class FilterManager; }
+namespace wdf { class Framework; }
+
+/// A simulated process (EPROCESS). Owned by the world.
+struct Process {
+    uint64_t id = 0;
+    std::string name;     ///< "System", "client"
+    bool system = false;
+    bool terminating = false;
+};
+
+/// A simulated thread (ETHREAD): PETHREAD and PKTHREAD values are Thread pointers. Owned by the scheduler, reference-counted
+/// through reference()/dereference() (ObfReferenceObject on a PETHREAD lands there); the memory stays valid until the
+/// last reference is gone, also after the thread ended.
+class Thread {
+public:
+    uint64_t id = 0;
+    std::string name;
+    Process *process = nullptr;
+    KIRQL irql = PASSIVE_LEVEL;
+    PVOID top_level_irp = nullptr;   ///< IoGetTopLevelIrp
+    uint32_t kernel_apc_disable = 0; ///< KeEnterCriticalRegion depth
+    bool terminating = false;
+    bool ended = false;
+    bool daemon = false;             ///< does not keep a virtual-clock world running and is no deadlock when blocked
+    uint32_t last_error = 0;         ///< GetLastError of a user thread
+    int32_t last_status = 0;         ///< RtlGetLastNtStatus of a user thread
+    void *seh_top = nullptr;         ///< innermost __try frame of this execution context
+    int32_t model_depth = 0;         ///< nesting of KernelCalls
+    Thread *borrowed = nullptr;      ///< a DPC runs as the thread it interrupted: KeGetCurrentThread gives this one
+    void reference();
+    void dereference();
+    struct Impl;
+    std::unique_ptr<Impl> impl;      ///< the executor's part (fiber, condition variable, wait state)
+    explicit Thread();
+    ~Thread();
+};
+
+/// The execution context that runs now (never null inside the model).
+Thread &executing();
+/// The thread the kernel API speaks of: executing(), or the thread that a DPC interrupted.
+Thread &current_thread();
+/// The world of the executing context.
+World &world();
+/// The same, or null outside any world (host thread that never entered one).
+World *world_or_null();
+
+/// What the model does on a broken rule or an unmodelled call: records the report, stops the world, never returns. `rule` is a
+/// rule id or bugcheck name ("V3 double FltCompletePendedPostOperation", "UNMODELLED FltFoo"), `call` the API.
+[[noreturn]] void bugcheck(std::string_view rule, std::string_view call, std::string_view text);
+
+/// RAII: the driver or user code entered the model through `api`. Checks IRQL, takes the model lock, is a scheduling point when
+/// outermost. Every exported kernel function starts with one.
+class KernelCall {
+public:
+    explicit KernelCall(const char *api, KIRQL irql_max = DISPATCH_LEVEL);
+    ~KernelCall();
+    KernelCall(const KernelCall &) = delete;
+    KernelCall &operator=(const KernelCall &) = delete;
+private:
+    Thread &thread_;
+};
+
+/// RAII: the model calls a driver callback. Gives the model lock up (all levels) and takes it again; checks on return that
+/// the callback restored the IRQL and the critical-region depth and holds no spin lock.
+class DriverCall {
+public:
+    explicit DriverCall(const char *callback);
+    ~DriverCall() noexcept(false);
+    DriverCall(const DriverCall &) = delete;
+    DriverCall &operator=(const DriverCall &) = delete;
+private:
+    const char *callback_;
+    Thread &thread_;
+    int32_t depth_;
+    KIRQL irql_;
+    uint32_t apc_disable_;
+};
+
+/// RAII: raises (or sets) the executing context's IRQL for a stretch of model code.
+class IrqlScope {
+public:
+    explicit IrqlScope(KIRQL irql) : thread_(executing()), before_(thread_.irql) { thread_.irql = irql; }
+    ~IrqlScope() { thread_.irql = before_; }
+private:
+    Thread &thread_;
+    KIRQL before_;
+};
+
+struct WorldOptions {
+    uint32_t processor_count = 2;
+    uint64_t seed = 1;
+    bool virtual_clock = false;
+    bool threads = false; ///< thread executor
+    std::string driver_image;
+};
+
+class World {
+public:
+    explicit World(WorldOptions options);
+    ~World();
+
+    const WorldOptions options;
+    uint32_t number = 0; ///< FLTSIM_WORLD; also the top bits of its handles
+
+    // ---- threads ------------------------------------------------------------------------------------------------
+    /// Starts a simulated thread in `process` (null: System). Runs `main` at PASSIVE_LEVEL, outside the model lock (model code in it uses KernelCall).
+    Thread *spawn(std::string name, Process *process, std::function<void()> main, bool daemon = false);
+    /// Waits until `pred` holds or the deadline (interrupt time, 100 ns) passes. Call with the model lock held, below
+    /// DISPATCH_LEVEL; pred runs with the lock held. Returns pred()'s last value. `channel` is any address; wake(channel) makes the
+    /// waiters look again.
+    bool block(const void *channel, const std::function<bool()> &pred, std::optional<uint64_t> deadline_100ns = {});
+    void wake(const void *channel);
+    /// A scheduling point. Callable at any IRQL (at DISPATCH_LEVEL the processor stays with the caller).
+    void yield();
+    /// Runs `dpc` at DISPATCH_LEVEL on some processor, as the thread that processor was running, not before `due_100ns`.
+    void queue_dpc(std::function<void()> dpc, uint64_t due_100ns = 0);
+    /// Runs `fn` once at interrupt time `due_100ns` on the clock (model lock held, must not block).
+    void at(uint64_t due_100ns, std::function<void()> fn);
+    /// From a host thread outside the world: runs `fn` as that host thread's own simulated thread in the client process and
+    /// returns when it has returned. False when the world stopped or is being destroyed first; then `fn` may never have run.
+    bool host_call(const std::function<void()> &fn);
+    uint32_t current_processor();
+    /// Uniform number below `bound` from the world's seeded generator.
+    uint64_t random(uint64_t bound);
+
+    // ---- clock --------------------------------------------------------------------------------------------------
+    uint64_t interrupt_time_100ns();
+    uint64_t system_time_100ns();
+
+    // ---- state --------------------------------------------------------------------------------------------------
+    bool stopped() const; ///< a bugcheck happened
+    std::string report_json();
+    /// Adds a line to the history that a report shows (kept short: the last few hundred).
+    void note(std::string line);
+    /// Reported as a leak by report_json() and, at destroy, on stderr when FLTSIM_LEAKS=print.
+    void leak(std::string what);
+
+    Process *system_process();
+    Process *client_process();
+
+    std::unique_ptr<Scheduler> scheduler;
+    std::unique_ptr<HandleTable> handles;
+    std::unique_ptr<Registry> registry;
+    std::unique_ptr<FaultSwitches> faults;
+    std::unique_ptr<io::IoManager> io;
+    std::unique_ptr<flt::FilterManager> flt;
+    std::unique_ptr<wdf::Framework> wdf;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+/// The switch for `function` fires now: the caller fails in its documented way. Counts the call.
+bool fault(const char *function);
+
+/// For anything that a caller may ask for and that the model does not do.
+[[noreturn]] inline void unmodelled(const char *api, std::string_view what = "") { bugcheck("UNMODELLED", api, what); }
+
+} // namespace fltsim

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: what the rest of the model asks of the Filter Manager.
+#pragma once
+
+#include <string>
+
+#include "io/io_manager.hpp"
+
+namespace fltsim::flt {
+
+class FilterManager {
+public:
+    explicit FilterManager(World &world);
+    ~FilterManager();
+
+    // ---- operations (called by io) -------------------------------------------------------------------------------
+    /// Sends an IRP operation down the stack: pre-operations, then the file system (fs::FileSystem::dispatch). STATUS_PENDING when
+    /// it has not completed yet; otherwise its final status.
+    NTSTATUS call(const std::shared_ptr<io::Operation> &operation);
+    /// Fast I/O and FS-filter operations: pre, file system, post, all in this thread. False: turned away (a filter disallowed it or
+    /// the file system said no), the caller sends an IRP instead. True: operation->io_status is the result.
+    bool call_inline(const std::shared_ptr<io::Operation> &operation);
+    /// The file system has finished the operation (io_status is set). Any thread, IRQL <= DISPATCH_LEVEL.
+    void complete(const std::shared_ptr<io::Operation> &operation);
+    /// IRP_MJ_CLOSE has run: drops the stream-handle contexts of the file object.
+    void file_closed(io::FileObject &file);
+
+    // ---- fltlib (called by the user side), all NTSTATUS, PASSIVE_LEVEL, in the caller's simulated thread --------------
+    NTSTATUS load(std::u16string_view filter_name);
+    NTSTATUS unload(std::u16string_view filter_name, bool mandatory = false);
+    NTSTATUS attach(std::u16string_view filter_name, io::Volume &volume, std::u16string_view instance_name /* "" = default */,
+                    std::u16string_view altitude /* "" = the instance definition's */, std::u16string *created_name);
+    NTSTATUS detach(std::u16string_view filter_name, io::Volume &volume, std::u16string_view instance_name /* "" = highest */);
+    NTSTATUS connect_port(std::u16string_view port_name, const void *context, uint16_t context_bytes, std::shared_ptr<Object> *port);
+    /// Buffers are the caller's own memory, handed to the driver as they are.
+    NTSTATUS send_message(Object &port, void *in, uint32_t in_bytes, void *out, uint32_t out_bytes, uint32_t *returned_bytes);
+
+    /// For the report and for destroy: filters loaded, instances, references held.
+    std::vector<std::string> describe() const;
+    /// Before the world ends: mandatory unload of every filter. Reports what would hang instead of hanging.
+    void shutdown();
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace fltsim::flt

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: what the Filter Manager asks of a file system at the bottom of a stack.
+#pragma once
+
+#include "io/operation.hpp"
+
+namespace fltsim::fs {
+
+class FileSystem {
+public:
+    virtual ~FileSystem() = default;
+    /// An IRP operation arrived. Sets io_status and calls FilterManager::complete() inline or later. Returns STATUS_PENDING or the status.
+    virtual NTSTATUS dispatch(const std::shared_ptr<io::Operation> &operation) = 0;
+    /// Fast I/O or an FS-filter operation: true when it was done (io_status set), false to be asked again with an IRP.
+    virtual bool dispatch_inline(const std::shared_ptr<io::Operation> &operation) = 0;
+    /// Normalised name of an open file relative to the volume; fails when the file is gone.
+    virtual NTSTATUS query_name(io::FileObject &file, std::u16string *name) = 0;
+};
+
+} // namespace fltsim::fs

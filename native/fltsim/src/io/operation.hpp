@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: one I/O operation on its way, the seam between I/O manager, Filter Manager and file system.
+//
+//      io (requestor) --> flt::FilterManager::call()  --pre-operations, high to low altitude-->  fs dispatch
+//      io completion  <-- flt::FilterManager::complete() <--post-operations, low to high--------  fs, inline or later on a DPC
+//
+// Life of an operation (the same for all three forms; fast I/O and FS-filter forms never leave the thread):
+//
+//      NEW -> PRE -> BELOW -> POST -> (PENDED_POST -> POST)* -> COMPLETED
+//
+// PENDED_POST means a post-operation callback returned FLT_POSTOP_MORE_PROCESSING_REQUIRED and FltCompletePendedPostOperation has
+// not been called yet. An operation is held by shared_ptr until it is COMPLETED and nobody refers to it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/handles.hpp"
+
+namespace fltsim::io {
+
+class Volume;
+class FileObject;
+
+enum class Form { Irp, FastIo, FsFilter };
+
+struct Operation : std::enable_shared_from_this<Operation> {
+    enum class State { New, Pre, Below, Post, PendedPost, Completed };
+
+    Form form = Form::Irp;
+    UCHAR major = 0;  ///< IRP_MJ_*, the pseudo codes of fast I/O and FS-filter operations included
+    UCHAR minor = 0;
+    UCHAR operation_flags = 0; ///< SL_*
+    ULONG irp_flags = 0;       ///< IRP_*; 0 unless Form::Irp
+    FLT_PARAMETERS parameters{};
+    KPROCESSOR_MODE requestor_mode = UserMode;
+    std::shared_ptr<FileObject> file;
+    Volume *volume = nullptr;
+    Thread *requestor = nullptr; ///< referenced
+    IO_STATUS_BLOCK io_status{}; ///< live; the file system and filters write it
+    bool synchronous = true;     ///< the requestor waits (synchronous handle, or a call that is synchronous by nature)
+
+    /// Kernel copy behind parameters' buffer pointers when the operation is buffered (set/query information, directory
+    /// query on the ntfs/fat profile use the caller's memory through `user_buffer` below instead).
+    std::vector<uint8_t> system_buffer;
+
+    State state = State::New;
+    bool cancel_requested = false;
+
+    /// The I/O manager's completion, run once, after the last post-operation (any thread, IRQL <= DISPATCH_LEVEL).
+    std::function<void(Operation &)> on_completed;
+
+    /// The file system's private continuation state (a copied request that the storage DPC finishes, ...).
+    std::shared_ptr<void> fs_state;
+
+    /// The Filter Manager's part (callback data, per-instance frames). Opaque to io and fs.
+    std::shared_ptr<void> flt_state;
+
+    /// A block of memory that stands for the IRP where only its address matters (TopLevelIrp).
+    IRP *irp();
+
+    Operation();
+    ~Operation();
+private:
+    std::unique_ptr<IRP> irp_;
+};
+
+} // namespace fltsim::io
