@@ -15,8 +15,15 @@ class Object {
 public:
     virtual ~Object() = default;
     virtual const char *type_name() const = 0;
+    /// For leak reports: type and name.
+    virtual std::string describe() const { return type_name(); }
     /// The last user-mode handle of it closed (model lock held, may block): IRP_MJ_CLEANUP, port disconnect, ...
     virtual void last_handle_closed() {}
+    /// Waitable objects (events, and files for asynchronous I/O without an event): become signalled, and wake(this). Model lock held,
+    /// any IRQL <= DISPATCH_LEVEL. An asynchronous operation's completion writes *user_iosb first, then calls AsyncBlock::event->signal()
+    /// and world().wake(user_iosb).
+    virtual void signal() {}
+    virtual bool signalled() const { return false; }
 };
 
 class HandleTable {

@@ -60,7 +60,10 @@ public:
     int32_t last_status = 0;         ///< RtlGetLastNtStatus of a user thread
     void *seh_top = nullptr;         ///< innermost __try frame of this execution context
     int32_t model_depth = 0;         ///< nesting of KernelCalls
+    uint32_t spin_locks_held = 0;    ///< kept by the Ke/Ex/Wdf spin-lock calls; checked when a driver callback returns (V15)
+    uint32_t driver_depth = 0;       ///< nesting of DriverCalls: 0 means no driver frame is on this stack
     Thread *borrowed = nullptr;      ///< a DPC runs as the thread it interrupted: KeGetCurrentThread gives this one
+    std::shared_ptr<void> ke_state;  ///< the kernel calls' part: which spin locks it holds
     void reference();
     void dereference();
     struct Impl;
@@ -108,7 +111,12 @@ private:
     int32_t depth_;
     KIRQL irql_;
     uint32_t apc_disable_;
+    uint32_t spin_locks_;
 };
+
+/// For a raised exception that is about to jump to a driver's __except: ends every KernelCall between here and the driver
+/// (their destructors will not run) and gives the model lock up.
+void abandon_kernel_calls();
 
 /// RAII: raises (or sets) the executing context's IRQL for a stretch of model code.
 class IrqlScope {
@@ -144,6 +152,9 @@ public:
     /// waiters look again.
     bool block(const void *channel, const std::function<bool()> &pred, std::optional<uint64_t> deadline_100ns = {});
     void wake(const void *channel);
+    /// Waits for `pred` as a spin lock does: at DISPATCH_LEVEL, the processor stays with the caller, other processors go on. Woken by
+    /// wake(channel). When every processor waits like this the world stops ("DEADLOCK"). Model lock held.
+    void spin_wait(const void *channel, const std::function<bool()> &pred);
     /// A scheduling point. Callable at any IRQL (at DISPATCH_LEVEL the processor stays with the caller).
     void yield();
     /// Runs `dpc` at DISPATCH_LEVEL on some processor, as the thread that processor was running, not before `due_100ns`.
@@ -154,6 +165,10 @@ public:
     /// returns when it has returned. False when the world stopped or is being destroyed first; then `fn` may never have run.
     bool host_call(const std::function<void()> &fn);
     uint32_t current_processor();
+    /// The live thread with this id, with a reference added for the caller; null when there is none. Model lock held.
+    Thread *reference_thread(uint64_t id);
+    /// Whether `object` (a PVOID that the driver passed) is a thread of this world. Model lock held.
+    bool is_thread(const void *object);
     /// Uniform number below `bound` from the world's seeded generator.
     uint64_t random(uint64_t bound);
 
@@ -163,6 +178,12 @@ public:
 
     // ---- state --------------------------------------------------------------------------------------------------
     bool stopped() const; ///< a bugcheck happened
+    /// The world is being destroyed and everything is unloaded: block() in a daemon thread returns at once, the thread shall return.
+    bool ending() const;
+    /// Destroys what the world runs: unload, close, end of all threads. From a host thread outside the world, once.
+    void end();
+    /// bugcheck() with this world given.
+    [[noreturn]] void stop(std::string_view rule, std::string_view call, std::string_view text);
     std::string report_json();
     /// Adds a line to the history that a report shows (kept short: the last few hundred).
     void note(std::string line);
@@ -179,6 +200,7 @@ public:
     std::unique_ptr<io::IoManager> io;
     std::unique_ptr<flt::FilterManager> flt;
     std::unique_ptr<wdf::Framework> wdf;
+    std::shared_ptr<void> ke_state; ///< the kernel calls' part: pool, references to objects by pointer. Made at first use
 
 private:
     struct Impl;

@@ -41,8 +41,14 @@ public:
     /// Before the world ends: mandatory unload of every filter. Reports what would hang instead of hanging.
     void shutdown();
 
+    /// Loads a driver that is part of the program (a test's recorder): its service is registered with this instance definition
+    /// (flags: 1 = no automatic attach), then `entry` runs as a DriverEntry does.
+    NTSTATUS load_builtin(std::u16string_view name, std::u16string_view altitude, uint32_t flags, PDRIVER_INITIALIZE entry);
+
+    struct Impl; ///< flt/internal.hpp
+    Impl &impl() { return *impl_; }
+
 private:
-    struct Impl;
     std::unique_ptr<Impl> impl_;
 };
 

@@ -55,6 +55,8 @@ public:
 };
 
 /// An asynchronous request's user side: where the status goes and what is signalled. Lives until the operation completed.
+/// At completion: *user_iosb is written (Status last), then event->signal() when there is one, then world().wake(user_iosb): a
+/// GetOverlappedResult without an event waits on that channel for Status != STATUS_PENDING.
 struct AsyncBlock {
     IO_STATUS_BLOCK *user_iosb = nullptr; ///< OVERLAPPED.Internal/InternalHigh
     std::shared_ptr<Object> event;        ///< hEvent, or null

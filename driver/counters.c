@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the idle-path counters, and the snapshot that the counters command sends.
+//
+// An operation that no rule wants costs two interlocked adds on a cache line of this processor, and nothing else. The pend-path counters are
+// in hold.c, under its lock, because their balance must hold at every moment.
+
+#include "minipend.h"
+
+#ifdef ALLOC_PRAGMA
+#pragma alloc_text(PAGE, MpCountersSnapshot)
+#endif
+
+/// The current processor's cell. A migration after this is harmless, see MP_CELL.
+_Use_decl_annotations_ PMP_CELL MpCell(const MP_INSTANCE *Instance, MINIPEND_OPERATION Operation)
+{
+    ULONG processor = KeGetCurrentProcessorNumberEx(NULL);
+
+    NT_ASSERT(processor < MpGlobals.ProcessorCount);
+    return &Instance->Cells[(SIZE_T)processor * MINIPEND_OPERATION_COUNT + Operation];
+}
+
+static VOID MpCellsAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION Operation, MINIPEND_OPERATION_COUNTERS *Sum)
+{
+    ULONG processor;
+    ULONG cause;
+
+    for (processor = 0; processor < MpGlobals.ProcessorCount; processor++) {
+        const MP_CELL *cell = &Instance->Cells[(SIZE_T)processor * MINIPEND_OPERATION_COUNT + Operation];
+
+        // Left before PostOperations: a callback that comes between the two reads shows as inside, not as a negative number.
+        Sum->InCallback -= (ULONG64)ReadAcquire64(&cell->Left);
+        Sum->Unmatched += (ULONG64)ReadNoFence64(&cell->Unmatched);
+        Sum->Observed += (ULONG64)ReadNoFence64(&cell->Observed);
+        Sum->Draining += (ULONG64)ReadNoFence64(&cell->Draining);
+        Sum->NameUnavailable += (ULONG64)ReadNoFence64(&cell->NameUnavailable);
+        Sum->FastIoDisallowed += (ULONG64)ReadNoFence64(&cell->FastIoDisallowed);
+        for (cause = 0; cause < MINIPEND_REFUSAL_COUNT; cause++) {
+            Sum->Refused[cause] += (ULONG64)ReadNoFence64(&cell->Refused[cause]);
+        }
+    }
+    for (processor = 0; processor < MpGlobals.ProcessorCount; processor++) {
+        const MP_CELL *cell = &Instance->Cells[(SIZE_T)processor * MINIPEND_OPERATION_COUNT + Operation];
+        ULONG64 posts = (ULONG64)ReadNoFence64(&cell->PostOperations);
+
+        Sum->PostOperations += posts;
+        Sum->InCallback += posts;
+    }
+}
+
+/// Adds all of an instance's counters to Sum. The pend-path ones of all operations are from one moment.
+_Use_decl_annotations_ VOID MpCountersAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION_COUNTERS *Sum)
+{
+    ULONG operation;
+
+    for (operation = 0; operation < MINIPEND_OPERATION_COUNT; operation++) {
+        MpCellsAdd(Instance, operation, &Sum[operation]);
+    }
+    WdfSpinLockAcquire(MpHold.Lock);
+    for (operation = 0; operation < MINIPEND_OPERATION_COUNT; operation++) {
+        const MP_HELD_COUNTERS *held = &Instance->HeldCounters[operation];
+
+        Sum[operation].Pended += held->Pended;
+        Sum[operation].Completed += held->Completed;
+        Sum[operation].InFlight += held->InFlight;
+    }
+    WdfSpinLockRelease(MpHold.Lock);
+}
+
+static VOID MpDescribeInstance(const MP_INSTANCE *Instance, MINIPEND_INSTANCE *Entry)
+{
+    Entry->InstanceId = Instance->Id;
+    Entry->Flags = (Instance->BootVolume ? MINIPEND_INSTANCE_BOOT_VOLUME : 0) |
+                   (ReadBooleanNoFence(&Instance->TearingDown) ? MINIPEND_INSTANCE_TEARING_DOWN : 0);
+    C_ASSERT(sizeof(Entry->Altitude) == sizeof(Instance->Altitude));
+    C_ASSERT(sizeof(Entry->Name) == sizeof(Instance->Name));
+    C_ASSERT(sizeof(Entry->Volume) == sizeof(Instance->Volume));
+    RtlCopyMemory(Entry->Altitude, Instance->Altitude, sizeof(Entry->Altitude));
+    RtlCopyMemory(Entry->Name, Instance->Name, sizeof(Entry->Name));
+    RtlCopyMemory(Entry->Volume, Instance->Volume, sizeof(Entry->Volume));
+    MpCountersAdd(Instance, Entry->Operations);
+}
+
+/// Builds the reply of the counters command, header left to the caller. STATUS_BUFFER_TOO_SMALL: ReplyBytes says what it needs, nothing was
+/// built. On success the caller deletes Memory, which owns Reply.
+_Use_decl_annotations_ NTSTATUS MpCountersSnapshot(ULONG LargestBytes, MINIPEND_COUNTERS_REPLY **Reply, WDFMEMORY *Memory,
+                                                   PULONG ReplyBytes)
+{
+    NTSTATUS status;
+    MINIPEND_COUNTERS_REPLY *reply;
+    MINIPEND_INSTANCE *entry;
+    PLIST_ENTRY link;
+    ULONG bytes;
+
+    PAGED_CODE();
+
+    *Reply = NULL;
+    *Memory = NULL;
+
+    (VOID)WdfWaitLockAcquire(MpInstances.Lock, NULL);
+    bytes = (ULONG)sizeof(*reply) + (MpInstances.Count + 1) * (ULONG)sizeof(MINIPEND_INSTANCE);
+    *ReplyBytes = bytes;
+    if (bytes > LargestBytes) {
+        status = STATUS_BUFFER_TOO_SMALL;
+        goto Exit;
+    }
+    status = WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, PagedPool, MP_TAG_COUNTERS, bytes, Memory, (PVOID *)&reply);
+    if (!NT_SUCCESS(status)) {
+        *Memory = NULL;
+        goto Exit;
+    }
+    RtlZeroMemory(reply, bytes);
+
+    entry = (MINIPEND_INSTANCE *)(reply + 1);
+    entry->Flags = MINIPEND_INSTANCE_RETIRED;
+    RtlCopyMemory(entry->Operations, MpInstances.Retired, sizeof(entry->Operations));
+    for (link = MpInstances.List.Flink; link != &MpInstances.List; link = link->Flink) {
+        MpDescribeInstance(CONTAINING_RECORD(link, MP_INSTANCE, Link), ++entry);
+    }
+    reply->InstanceCount = MpInstances.Count + 1;
+    reply->InstanceBytes = sizeof(MINIPEND_INSTANCE);
+    *Reply = reply;
+    status = STATUS_SUCCESS;
+
+Exit:
+    WdfWaitLockRelease(MpInstances.Lock);
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
+
+    reply->RuleGeneration = MpRulesGeneration();
+    reply->UnexpectedRefusals = (ULONG64)ReadNoFence64(&MpHold.UnexpectedRefusals);
+    WdfSpinLockAcquire(MpHold.Lock);
+    reply->HeldNow = MpHold.Count;
+    reply->HeldHighWater = MpHold.HighWater;
+    WdfSpinLockRelease(MpHold.Lock);
+    WdfSpinLockAcquire(MpConnections.Lock);
+    reply->ConnectionCount = MpConnections.Count;
+    WdfSpinLockRelease(MpConnections.Lock);
+    return STATUS_SUCCESS;
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the kernel subset: types, constants, calls, inline helpers, and structured exception handling.
+
+#pragma once
+
+#include "ntdef.h"
+#include "ntstatus.h"
+#include "wdm_functions.h"
+#include "wdm_atomic.h"
+#include "wdm_inline.h"
+#include "seh.h"

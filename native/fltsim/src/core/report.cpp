@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: Report (report.hpp).
+
+#include "core/report.hpp"
+
+#include <cstdio>
+#include <utility>
+
+#if defined(__linux__) || defined(__APPLE__)
+#define FLTSIM_BACKTRACE 1
+#include <dlfcn.h>
+#include <execinfo.h>
+#endif
+
+namespace fltsim {
+
+namespace {
+
+/// Number of bytes of the UTF-8 sequence at `text`, 0 when it is not one.
+size_t utf8_length(std::string_view text) {
+    const auto byte = [&](size_t index) { return static_cast<unsigned char>(text[index]); };
+    const size_t length = byte(0) < 0x80 ? 1 : byte(0) >= 0xF0 && byte(0) < 0xF5 ? 4 : byte(0) >= 0xE0 ? 3 : byte(0) >= 0xC2 ? 2 : 0;
+    if (length == 0 || byte(0) >= 0xF5 || length > text.size()) return 0;
+    for (size_t index = 1; index < length; ++index) {
+        if ((byte(index) & 0xC0) != 0x80) return 0;
+    }
+    return length;
+}
+
+/// Lines may quote what a driver printed: anything that is not UTF-8 is shown, not passed on.
+std::string quoted(std::string_view text) {
+    std::string result = "\"";
+    char escape[8];
+    while (!text.empty()) {
+        const auto first = static_cast<unsigned char>(text[0]);
+        size_t length = utf8_length(text);
+        if (length == 0) {
+            std::snprintf(escape, sizeof(escape), "\\u00%02x", first);
+            result += escape;
+            length = 1;
+        } else if (first == '"' || first == '\\') {
+            result += '\\';
+            result += text[0];
+        } else if (first < 0x20 || first == 0x7F) {
+            std::snprintf(escape, sizeof(escape), "\\u%04x", first);
+            result += escape;
+        } else {
+            result += text.substr(0, length);
+        }
+        text.remove_prefix(length);
+    }
+    return result + '"';
+}
+
+template <class List> std::string quoted_list(const List &list) {
+    std::string result = "[";
+    for (const std::string &line : list) {
+        if (result.size() > 1) result += ',';
+        result += quoted(line);
+    }
+    return result + ']';
+}
+
+} // namespace
+
+void Report::note(std::string line) {
+    const std::lock_guard guard(mutex_);
+    if (history_.size() == HISTORY_LINES) history_.pop_front();
+    history_.push_back(std::move(line));
+}
+
+void Report::leak(std::string what) {
+    const std::lock_guard guard(mutex_);
+    leaks_.push_back(std::move(what));
+}
+
+bool Report::stop(Stop stop) {
+    const std::lock_guard guard(mutex_);
+    if (stopped_) return false;
+    stopped_ = true;
+    stop_ = std::move(stop);
+    return true;
+}
+
+bool Report::stopped() const {
+    const std::lock_guard guard(mutex_);
+    return stopped_;
+}
+
+std::vector<std::string> Report::leaks() const {
+    const std::lock_guard guard(mutex_);
+    return leaks_;
+}
+
+std::string Report::json(uint64_t seed) const {
+    const std::lock_guard guard(mutex_);
+    std::string json = std::string("{\"stopped\":") + (stopped_ ? "true" : "false");
+    const auto text_or_null = [&](const std::string &text) { return stopped_ ? quoted(text) : std::string("null"); };
+    json += ",\"rule\":" + text_or_null(stop_.rule);
+    json += ",\"call\":" + text_or_null(stop_.call);
+    json += ",\"text\":" + text_or_null(stop_.text);
+    if (stopped_) {
+        json += ",\"thread\":" + quoted(stop_.thread) + ",\"threadId\":" + std::to_string(stop_.thread_id) +
+                ",\"processor\":" + std::to_string(stop_.processor) + ",\"irql\":" + std::to_string(stop_.irql) +
+                ",\"backtrace\":" + quoted_list(stop_.backtrace);
+    }
+    json += ",\"history\":" + quoted_list(history_);
+    json += ",\"seed\":\"" + std::to_string(seed) + "\"";
+    json += ",\"leaks\":" + quoted_list(leaks_) + "}";
+    return json;
+}
+
+std::string Report::text(uint64_t seed) const {
+    const std::lock_guard guard(mutex_);
+    std::string text = "fltsim: the world stopped: " + stop_.rule + "\n  call:   " + stop_.call + "\n  why:    " + stop_.text +
+                       "\n  thread: " + stop_.thread + " (" + std::to_string(stop_.thread_id) + "), processor " +
+                       std::to_string(stop_.processor) + ", IRQL " + std::to_string(stop_.irql) + "\n  seed:   " + std::to_string(seed) + "\n";
+    for (const std::string &frame : stop_.backtrace) text += "    " + frame + "\n";
+    for (const std::string &line : history_) text += "  | " + line + "\n";
+    return text;
+}
+
+std::vector<std::string> Report::backtrace() {
+    std::vector<std::string> lines;
+#if FLTSIM_BACKTRACE
+    void *frames[48];
+    const int count = ::backtrace(frames, 48);
+    for (int index = 2; index < count; ++index) {
+        Dl_info info{};
+        char line[256];
+        if (dladdr(frames[index], &info) != 0 && info.dli_fname != nullptr) {
+            std::string_view file = info.dli_fname;
+            file = file.substr(file.find_last_of('/') + 1);
+            std::snprintf(line, sizeof(line), "%.*s+0x%zx %s", static_cast<int>(file.size()), file.data(),
+                          static_cast<size_t>(static_cast<char *>(frames[index]) - static_cast<char *>(info.dli_fbase)),
+                          info.dli_sname != nullptr ? info.dli_sname : "");
+        } else {
+            std::snprintf(line, sizeof(line), "%p", frames[index]);
+        }
+        lines.emplace_back(line);
+    }
+#endif
+    return lines;
+}
+
+} // namespace fltsim

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: what a world remembers for its report: the first broken rule, the last lines of history, leaks. Thread safe.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fltsim {
+
+class Report {
+public:
+    struct Stop {
+        std::string rule;
+        std::string call;
+        std::string text;
+        std::string thread;
+        uint64_t thread_id = 0;
+        uint32_t processor = 0;
+        uint32_t irql = 0;
+        std::vector<std::string> backtrace;
+    };
+
+    void note(std::string line);
+    void leak(std::string what);
+    /// Only the first one counts: what follows a broken rule proves nothing. False when there was one already.
+    bool stop(Stop stop);
+    bool stopped() const;
+    std::vector<std::string> leaks() const;
+    std::string json(uint64_t seed) const;
+    /// For stderr.
+    std::string text(uint64_t seed) const;
+
+    /// The calling stack, innermost first, as "module+0x123 symbol".
+    static std::vector<std::string> backtrace();
+
+private:
+    static constexpr size_t HISTORY_LINES = 400;
+    mutable std::mutex mutex_;
+    std::deque<std::string> history_;
+    std::vector<std::string> leaks_;
+    bool stopped_ = false;
+    Stop stop_;
+};
+
+} // namespace fltsim

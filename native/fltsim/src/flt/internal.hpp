@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the Filter Manager's own state, shared by the files of this folder and by nobody else.
+//
+// Invariants
+// - Everything here changes under the model lock only. A DriverCall gives the lock up: whatever was read before one is looked at again
+//   after it, and vectors are then addressed by index.
+// - Opaque pointers of the driver (PFLT_FILTER, ...) are addresses of these structures and are looked up before use: a stale one stops
+//   the world with the name of the call instead of being followed.
+// - A frame (one instance's interest in one operation) gets exactly one post call: normal, or draining [DRAIN-06].
+//
+//      Waiting -> Running -> Done              normal, FLT_POSTOP_FINISHED_PROCESSING
+//                 Running -> Pended -> Done    FLT_POSTOP_MORE_PROCESSING_REQUIRED, then FltCompletePendedPostOperation
+//      Waiting -> Drained                      the instance goes away
+#pragma once
+
+#include <deque>
+#include <list>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "core/image.hpp"
+#include "core/registry.hpp"
+#include "flt/filter_manager.hpp"
+#include "flt/quarantine.hpp"
+
+namespace fltsim::flt {
+
+struct Filter;
+struct Instance;
+
+struct OperationEntry {
+    bool registered = false;
+    FLT_OPERATION_REGISTRATION_FLAGS flags = 0;
+    PFLT_PRE_OPERATION_CALLBACK pre = nullptr;
+    PFLT_POST_OPERATION_CALLBACK post = nullptr;
+};
+
+struct ContextDefinition {
+    FLT_CONTEXT_TYPE type = 0;
+    FLT_CONTEXT_REGISTRATION_FLAGS flags = 0;
+    PFLT_CONTEXT_CLEANUP_CALLBACK cleanup = nullptr;
+    SIZE_T size = 0;
+    bool variable = false;
+};
+
+/// A context that a driver allocated. The driver's pointer is `body`.
+struct Context {
+    Filter *filter = nullptr;
+    FLT_CONTEXT_TYPE type = 0;
+    SIZE_T size = 0;
+    bool paged = false;
+    PFLT_CONTEXT_CLEANUP_CALLBACK cleanup = nullptr;
+    int references = 1;
+    bool linked = false;              ///< attached to an instance or file; that link holds one of the references
+    Instance *instance = nullptr;     ///< whose link
+    io::FileObject *file = nullptr;   ///< for a stream-handle context that is linked
+    void *body = nullptr;
+};
+
+/// A loaded driver: its image, its DRIVER_OBJECT.
+struct Driver {
+    std::u16string service;
+    std::u16string registry_path;
+    DRIVER_OBJECT object{};
+    DRIVER_EXTENSION extension{};
+    std::unique_ptr<Image> image; ///< null for a built-in one
+    PDRIVER_INITIALIZE entry = nullptr;
+    bool busy = false;            ///< a load or unload of it is running
+};
+
+/// PFLT_VOLUME
+struct VolumeState {
+    io::Volume *volume = nullptr;
+    std::vector<std::shared_ptr<Instance>> instances; ///< altitude high to low; attaching ones included
+    int references = 0;
+};
+
+/// PFLT_INSTANCE [SIM-11]
+struct Instance {
+    enum class State { Attaching, Active, TeardownStart, Draining, WaitOutstanding, TeardownComplete, Gone };
+    Filter *filter = nullptr;
+    VolumeState *volume = nullptr;
+    std::u16string name;
+    std::u16string altitude;
+    State state = State::Attaching;
+    int running = 0;             ///< pre- and post-operation callbacks executing
+    int pended = 0;              ///< post-operations pended
+    int rundown = 0;             ///< FltObjectReference, and accepted deferred work items until their routine returned [UNL-07]
+    Context *context = nullptr;
+    std::list<Context *> file_contexts;
+    bool deleting() const { return state != State::Attaching && state != State::Active; }
+    PFLT_INSTANCE handle() { return reinterpret_cast<PFLT_INSTANCE>(this); }
+};
+
+struct Connection;
+
+/// A server port (FltCreateCommunicationPort).
+struct ServerPort {
+    Filter *filter = nullptr;
+    std::u16string name;
+    PVOID cookie = nullptr;
+    PFLT_CONNECT_NOTIFY connect = nullptr;
+    PFLT_DISCONNECT_NOTIFY disconnect = nullptr;
+    PFLT_MESSAGE_NOTIFY message = nullptr;
+    LONG max_connections = 0;
+    LONG connections = 0; ///< a place is taken from connect until the disconnect routine returned [PORT-05]
+    bool closed = false;
+    PFLT_PORT handle() { return reinterpret_cast<PFLT_PORT>(this); }
+};
+
+/// One connection; the driver's client port (PFLT_PORT).
+struct Connection {
+    enum class State { Connecting, Connected, Disconnecting, Gone };
+    std::shared_ptr<ServerPort> port;
+    PVOID cookie = nullptr;
+    State state = State::Connecting;
+    bool kernel_closed = false; ///< FltCloseClientPort was called
+    int sending = 0;            ///< message callbacks executing
+    PFLT_PORT handle() { return reinterpret_cast<PFLT_PORT>(this); }
+};
+
+/// PFLT_FILTER
+struct Filter {
+    Driver *driver = nullptr;
+    std::u16string name;
+    FLT_REGISTRATION_FLAGS flags = 0;
+    std::map<UCHAR, OperationEntry> operations;
+    std::vector<ContextDefinition> contexts;
+    PFLT_FILTER_UNLOAD_CALLBACK unload = nullptr;
+    PFLT_INSTANCE_SETUP_CALLBACK setup = nullptr;
+    PFLT_INSTANCE_QUERY_TEARDOWN_CALLBACK query_teardown = nullptr;
+    PFLT_INSTANCE_TEARDOWN_CALLBACK teardown_start = nullptr;
+    PFLT_INSTANCE_TEARDOWN_CALLBACK teardown_complete = nullptr;
+    bool started = false;
+    bool unregistering = false;
+    bool mandatory_unload = false;
+    int references = 0;
+    std::vector<std::shared_ptr<Instance>> instances; ///< until they are gone and unreferenced
+    PFLT_FILTER handle() { return reinterpret_cast<PFLT_FILTER>(this); }
+};
+
+/// One instance's interest in one operation.
+struct Frame {
+    enum class Phase { Waiting, Running, Pended, Drained, Done };
+    std::shared_ptr<Instance> instance;
+    PFLT_POST_OPERATION_CALLBACK post = nullptr;
+    PVOID completion_context = nullptr;
+    FLT_IO_PARAMETER_BLOCK iopb{}; ///< as its pre-operation received it [POST-37]
+    bool synchronize = false;
+    Phase phase = Phase::Waiting;
+};
+
+/// The Filter Manager's part of an operation (Operation::flt_state).
+struct OperationState {
+    uint64_t number = 0;
+    std::vector<Frame> frames; ///< altitude high to low
+    int next = -1;             ///< the frame whose post-operation is due next, counting down
+    bool waiter = false;       ///< call() is still there to run synchronised post-operations
+    bool parked = false;       ///< completion waits for that thread
+    NTSTATUS original_status = STATUS_SUCCESS;
+    FLT_PARAMETERS original_parameters{};
+    std::list<std::shared_ptr<io::Operation>>::iterator position;
+};
+
+/// A FLT_CALLBACK_DATA that a driver has, or had until it returned or called FltCompletePendedPostOperation.
+struct CallRecord {
+    enum class Kind { Pre, Post, Draining };
+    Kind kind = Kind::Pre;
+    PFLT_CALLBACK_DATA data = nullptr; ///< null once it was given back
+    std::shared_ptr<io::Operation> operation;
+    std::shared_ptr<Instance> instance;
+    size_t frame = 0;
+    FLT_IO_PARAMETER_BLOCK before{};
+    bool running = true;      ///< the callback has not returned
+    bool queued = false;      ///< a deferred work item was accepted for it, or FltDoCompletionProcessingWhenSafe posted it
+    bool given_back = false;  ///< FltCompletePendedPostOperation was called
+};
+
+/// PFLT_DEFERRED_IO_WORKITEM
+struct DeferredItem {
+    enum class State { Idle, Queued, Running };
+    State state = State::Idle;
+    Filter *last_filter = nullptr; ///< who queued it last, for the leak report
+};
+
+/// The system worker threads of one queue type [SIM-05].
+struct WorkPool {
+    const char *name = "";
+    int threads = 0;
+    std::deque<std::function<void()>> jobs; ///< run with the model lock held, at PASSIVE_LEVEL
+};
+
+struct NameRecord {
+    Filter *filter = nullptr;
+    int references = 1;
+};
+
+struct FilterManager::Impl {
+    World &world;
+    Quarantine memory;
+    std::vector<std::unique_ptr<Driver>> drivers;
+    std::vector<std::shared_ptr<Filter>> filters;
+    std::vector<std::shared_ptr<Instance>> instances;
+    std::vector<std::shared_ptr<VolumeState>> volumes;
+    std::vector<std::shared_ptr<ServerPort>> ports;
+    std::vector<std::shared_ptr<Connection>> connections;
+    std::vector<std::shared_ptr<void>> graveyard; ///< what is gone keeps its address until the world ends
+    std::unordered_map<void *, std::unique_ptr<Context>> contexts;
+    std::unordered_map<PFLT_CALLBACK_DATA, std::shared_ptr<CallRecord>> calls;
+    std::map<PFLT_DEFERRED_IO_WORKITEM, DeferredItem> items;
+    std::map<PFLT_FILE_NAME_INFORMATION, NameRecord> names;
+    std::set<PSECURITY_DESCRIPTOR> descriptors;
+    std::list<std::shared_ptr<io::Operation>> operations; ///< those that are not completed
+    WorkPool critical{"critical worker", 3, {}};
+    WorkPool delayed{"delayed worker", 4, {}};
+    bool workers_started = false;
+    bool shutting_down = false;
+    std::multiset<const void *> waits; ///< channels of wait_for()
+    uint64_t next_operation = 1;
+
+    explicit Impl(World &world) : world(world) {}
+};
+
+FilterManager::Impl &manager();
+
+// ---- object.cpp -------------------------------------------------------------------------------------------------------
+std::string narrow(std::u16string_view text);
+bool equal_names(std::u16string_view a, std::u16string_view b);
+UNICODE_STRING unicode(std::u16string_view text);
+std::u16string_view view(const UNICODE_STRING &text);
+/// These stop the world when the pointer is not such an object (any more).
+std::shared_ptr<Filter> filter_of(PFLT_FILTER filter, const char *api);
+std::shared_ptr<Instance> instance_of(PFLT_INSTANCE instance, const char *api);
+VolumeState *volume_of(PFLT_VOLUME volume, const char *api);
+VolumeState &volume_state(io::Volume &volume);
+std::string describe(const Instance &instance);
+/// For the history and reports: "op 12 WRITE irp D:\x".
+std::string describe(io::Operation &operation);
+const char *operation_name(UCHAR major);
+/// FLT_RELATED_OBJECTS of one call; poisoned when it goes [POST-25].
+class RelatedObjects {
+public:
+    RelatedObjects(Instance &instance, io::FileObject *file);
+    ~RelatedObjects();
+    RelatedObjects(const RelatedObjects &) = delete;
+    RelatedObjects &operator=(const RelatedObjects &) = delete;
+    PCFLT_RELATED_OBJECTS get() const { return objects_; }
+
+private:
+    PFLT_RELATED_OBJECTS objects_;
+};
+/// Waits for `pred` without limit; while the world is shut down 10 s at most, then stops it with V18 and `what` as a leak.
+/// False when the world ends.
+bool wait_for(const void *channel, const std::function<bool()> &pred, const std::function<std::string()> &what);
+/// Runs `fn` (model lock held) in a new system thread and waits for it.
+void run_in_system_thread(const char *name, const std::function<void()> &fn);
+
+// ---- dispatch.cpp, completion.cpp --------------------------------------------------------------------------------------
+OperationState &state_of(io::Operation &operation);
+/// New callback data for a call into `instance`.
+std::shared_ptr<CallRecord> open_call(CallRecord::Kind kind, const std::shared_ptr<io::Operation> &operation,
+                                      const std::shared_ptr<Instance> &instance, size_t frame,
+                                      const FLT_IO_PARAMETER_BLOCK &iopb);
+/// Takes IoStatus over from it, checks it (V6, V7), poisons it.
+void close_call(CallRecord &call, const char *api);
+/// Takes the data away without looking at it.
+void discard_call(CallRecord &call);
+/// The live record of `data`; stops the world when there is none.
+std::shared_ptr<CallRecord> call_of(PFLT_CALLBACK_DATA data, const char *api);
+/// Runs post-operations from OperationState::next upwards until one pends, one must run in the waiting thread, or all are done.
+void advance(const std::shared_ptr<io::Operation> &operation, bool in_waiter);
+/// One post-operation; false when it pended.
+bool run_post(const std::shared_ptr<io::Operation> &operation, size_t frame);
+void run_draining_post(const std::shared_ptr<io::Operation> &operation, size_t frame);
+void complete_pended(const std::shared_ptr<CallRecord> &call, const char *api);
+void finish(const std::shared_ptr<io::Operation> &operation);
+
+// ---- workitem.cpp -----------------------------------------------------------------------------------------------------
+void start_workers();
+void queue_work(WorkPool &pool, std::function<void()> job);
+/// Whether a post-operation may be handed to a worker now [POST-10..14, SIM-06].
+NTSTATUS may_post(const CallRecord &call);
+
+// ---- instance.cpp -----------------------------------------------------------------------------------------------------
+NTSTATUS attach_instance(const std::shared_ptr<Filter> &filter, io::Volume &volume, std::u16string name,
+                         std::u16string altitude, FLT_INSTANCE_SETUP_FLAGS flags);
+void teardown(const std::shared_ptr<Instance> &instance, FLT_INSTANCE_TEARDOWN_FLAGS reason);
+struct InstanceDefinition {
+    std::u16string name;
+    std::u16string altitude;
+    uint32_t flags = 0;
+};
+/// The service's instance definition (name "": its default instance) [INF-02, INF-06].
+std::optional<InstanceDefinition> instance_definition(std::u16string_view service, std::u16string_view name);
+
+// ---- filter.cpp -------------------------------------------------------------------------------------------------------
+void unregister_filter(const std::shared_ptr<Filter> &filter);
+/// Takes a filter off the lists without calling it.
+void forget_filter(const std::shared_ptr<Filter> &filter);
+std::shared_ptr<Filter> find_filter(std::u16string_view name);
+
+// ---- context.cpp ------------------------------------------------------------------------------------------------------
+void unlink_context(Context &context, const char *api);
+void report_context_leaks(const Filter &filter);
+
+// ---- name.cpp, port.cpp -----------------------------------------------------------------------------------------------
+void report_name_leaks(const Filter &filter);
+/// V17; then disconnects what is still connected.
+void close_ports_for_unregister(Filter &filter);
+
+} // namespace fltsim::flt

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+#include "ke/pool.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+#include "ke/state.hpp"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define FLTSIM_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FLTSIM_ASAN 1
+#endif
+#endif
+#if defined(FLTSIM_ASAN)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#endif
+
+namespace fltsim::pool {
+namespace {
+
+constexpr size_t ALIGNMENT = 64;
+constexpr size_t TAIL_BYTES = 32;
+constexpr unsigned char HEAD_FILL = 0xA5;
+constexpr unsigned char TAIL_FILL = 0xB7;
+constexpr size_t QUARANTINE_MAX_BLOCKS = 4096;
+constexpr size_t QUARANTINE_MAX_BYTES = 16u << 20;
+constexpr int CACHE_ALIGNED = 4;
+constexpr int NX = 512;
+
+std::string hex(const void *address) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%p", address);
+    return text;
+}
+
+} // namespace
+
+std::string tag_text(uint32_t tag) {
+    std::string text;
+    for (int i = 0; i < 4; ++i) {
+        const char c = static_cast<char>((tag >> (8 * i)) & 0x7F);
+        text += c >= 0x20 && c < 0x7F ? c : '.';
+    }
+    return text;
+}
+
+Pool::~Pool() {
+    for (auto &[user, block] : blocks_) {
+        ASAN_UNPOISON_MEMORY_REGION(block.raw, block.raw_bytes);
+        std::free(block.raw);
+    }
+}
+
+void *Pool::allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag) {
+    const int bits = static_cast<int>(type);
+    const bool paged = (bits & 1) != 0;
+    const bool cache_aligned = (bits & CACHE_ALIGNED) != 0;
+    const int plain = bits & ~(CACHE_ALIGNED | NX);
+    if (bytes == 0) {
+        bugcheck("V20 pool: zero bytes", api, "tag " + tag_text(tag) + ": ask for at least one byte");
+    }
+    if (tag == 0) {
+        bugcheck("V20 pool: no tag", api, "give every allocation a tag");
+    }
+    if (plain != NonPagedPool && plain != PagedPool) {
+        unmodelled(api, "pool type " + std::to_string(bits));
+    }
+    if (!paged && (bits & NX) == 0) {
+        bugcheck("V20 pool: executable memory [HVCI-01]", api, "tag " + tag_text(tag) + ": use NonPagedPoolNx");
+    }
+    if (paged && executing().irql > APC_LEVEL) {
+        bugcheck("V20 pool: paged pool above APC_LEVEL", api, "tag " + tag_text(tag) + ": use nonpaged pool, or do it below DISPATCH_LEVEL");
+    }
+    Block block;
+    block.bytes = bytes;
+    block.tag = tag;
+    block.paged = paged;
+    // Only the cache-aligned types promise more than 16 bytes of alignment.
+    const size_t head = cache_aligned ? ALIGNMENT : ALIGNMENT + 16;
+    if (bytes > SIZE_MAX - head - TAIL_BYTES - ALIGNMENT) {
+        return nullptr;
+    }
+    block.raw_bytes = (head + bytes + TAIL_BYTES + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    block.raw = static_cast<unsigned char *>(std::aligned_alloc(ALIGNMENT, block.raw_bytes));
+    if (block.raw == nullptr) {
+        return nullptr;
+    }
+    unsigned char *user = block.raw + head;
+    std::memset(block.raw, HEAD_FILL, head);
+    std::memset(user, FILL_NEW, bytes);
+    std::memset(user + bytes, TAIL_FILL, block.raw_bytes - head - bytes);
+    ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);
+    ASAN_UNPOISON_MEMORY_REGION(user, bytes);
+    blocks_[user] = block;
+    return user;
+}
+
+void Pool::check_guards(const char *api, const unsigned char *user, const Block &block) {
+    ASAN_UNPOISON_MEMORY_REGION(block.raw, block.raw_bytes);
+    const unsigned char *end = block.raw + block.raw_bytes;
+    const bool head_intact = std::all_of(static_cast<const unsigned char *>(block.raw), user, [](unsigned char c) { return c == HEAD_FILL; });
+    const bool tail_intact = std::all_of(user + block.bytes, end, [](unsigned char c) { return c == TAIL_FILL; });
+    const bool poison_intact = !block.freed || std::all_of(user, user + block.bytes, [](unsigned char c) { return c == FILL_FREED; });
+    ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);
+    if (!block.freed) {
+        ASAN_UNPOISON_MEMORY_REGION(user, block.bytes);
+    }
+    const std::string what = "block " + hex(user) + " of " + std::to_string(block.bytes) + " bytes, tag " + tag_text(block.tag);
+    if (!head_intact) {
+        bugcheck("V20 pool: underrun", api, what + ": bytes before it were overwritten");
+    }
+    if (!tail_intact) {
+        bugcheck("V20 pool: overrun", api, what + ": bytes after it were overwritten");
+    }
+    if (!poison_intact) {
+        bugcheck("V20 pool: written after free", api, what);
+    }
+}
+
+void Pool::let_go_oldest(const char *api) {
+    const void *user = quarantine_.front();
+    const auto found = blocks_.find(user);
+    check_guards(api, static_cast<const unsigned char *>(user), found->second);
+    quarantine_.pop_front();
+    quarantine_bytes_ -= found->second.raw_bytes;
+    ASAN_UNPOISON_MEMORY_REGION(found->second.raw, found->second.raw_bytes);
+    std::free(found->second.raw);
+    blocks_.erase(found);
+}
+
+void Pool::release(const char *api, void *user, uint32_t tag) {
+    const auto found = blocks_.find(user);
+    if (found == blocks_.end()) {
+        bugcheck("V20 pool: not a block", api, hex(user) + " was never allocated here, or was freed long ago");
+    }
+    Block &block = found->second;
+    const std::string what = "block " + hex(user) + " of " + std::to_string(block.bytes) + " bytes, tag " + tag_text(block.tag);
+    if (block.freed) {
+        bugcheck("V20 pool: double free", api, what);
+    }
+    if (tag != 0 && tag != block.tag) {
+        bugcheck("V20 pool: wrong tag", api, what + ": freed with tag " + tag_text(tag));
+    }
+    if (block.paged && executing().irql > APC_LEVEL) {
+        bugcheck("V20 pool: paged pool above APC_LEVEL", api, what + ": freed at DISPATCH_LEVEL");
+    }
+    check_guards(api, static_cast<unsigned char *>(user), block);
+    std::memset(user, FILL_FREED, block.bytes);
+    ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);
+    block.freed = true;
+    quarantine_.push_back(user);
+    quarantine_bytes_ += block.raw_bytes;
+    while (quarantine_.size() > QUARANTINE_MAX_BLOCKS || quarantine_bytes_ > QUARANTINE_MAX_BYTES) {
+        let_go_oldest(api);
+    }
+}
+
+void Pool::verify(const char *api) {
+    for (const auto &[user, block] : blocks_) {
+        check_guards(api, static_cast<const unsigned char *>(user), block);
+    }
+}
+
+void Pool::report_leaks() {
+    verify("unload");
+    struct Sum {
+        size_t blocks = 0;
+        size_t bytes = 0;
+    };
+    std::map<std::string, Sum> sums;
+    for (auto it = blocks_.begin(); it != blocks_.end();) {
+        if (!it->second.freed) {
+            Sum &sum = sums[tag_text(it->second.tag)];
+            ++sum.blocks;
+            sum.bytes += it->second.bytes;
+        }
+        ASAN_UNPOISON_MEMORY_REGION(it->second.raw, it->second.raw_bytes);
+        std::free(it->second.raw);
+        it = blocks_.erase(it);
+    }
+    quarantine_.clear();
+    quarantine_bytes_ = 0;
+    for (const auto &[tag, sum] : sums) {
+        world().leak("pool tag '" + tag + "': " + std::to_string(sum.blocks) + " blocks, " + std::to_string(sum.bytes) + " bytes [V20]");
+    }
+}
+
+void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag) {
+    return ke::world_state().pool->allocate(api, type, bytes, tag);
+}
+
+void release(const char *api, void *block, uint32_t tag) { ke::world_state().pool->release(api, block, tag); }
+
+void report_leaks() { ke::world_state().pool->report_leaks(); }
+
+} // namespace fltsim::pool
+
+using namespace fltsim;
+
+/// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL. Null when the fault switch fires.
+FLTSIM_KERNEL PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag) {
+    KernelCall call("ExAllocatePoolWithTag", DISPATCH_LEVEL);
+    if (fault("ExAllocatePoolWithTag")) {
+        return nullptr;
+    }
+    return pool::allocate("ExAllocatePoolWithTag", PoolType, NumberOfBytes, Tag);
+}
+
+/// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL. Tag 0 (ExFreePool) frees whatever the tag.
+FLTSIM_KERNEL void NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag) {
+    KernelCall call("ExFreePoolWithTag", DISPATCH_LEVEL);
+    pool::release("ExFreePoolWithTag", P, Tag);
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the kernel pool with the checks of special pool and pool tracking [V20]: tags, guard bytes at the end of each block,
+// a quarantine of freed blocks filled with a poison, double and foreign frees, leaks by tag.
+//
+// Invariants: a live block is in live_, a freed one in quarantine_ until enough others were freed after it; its memory goes back to
+// the host only then, after its poison was found intact. All of it runs under the model lock of the block's world.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/world.hpp"
+
+namespace fltsim::pool {
+
+/// New memory holds this, so that a driver that forgets to initialise meets nonsense and not zeros.
+inline constexpr unsigned char FILL_NEW = 0xCC;
+/// Freed memory holds this.
+inline constexpr unsigned char FILL_FREED = 0xDD;
+
+class Pool {
+public:
+    ~Pool();
+    void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag);
+    void release(const char *api, void *block, uint32_t tag);
+    void report_leaks();
+    /// Checks the guard bytes of every live block and the poison of every freed one.
+    void verify(const char *api);
+
+private:
+    struct Block {
+        unsigned char *raw = nullptr;
+        size_t raw_bytes = 0;
+        size_t bytes = 0;
+        uint32_t tag = 0;
+        bool paged = false;
+        bool freed = false;
+    };
+    void check_guards(const char *api, const unsigned char *user, const Block &block);
+    void let_go_oldest(const char *api);
+    std::unordered_map<const void *, Block> blocks_; ///< live and quarantined, by the address the driver has
+    std::deque<const void *> quarantine_;
+    size_t quarantine_bytes_ = 0;
+};
+
+/// Allocates as ExAllocatePoolWithTag does, fault switch excepted; `api` is named in reports. Null: the host has no memory left.
+/// Stops the world on a size of 0, a tag of 0, an executable type [HVCI-01], paged pool above APC_LEVEL [V20].
+void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag);
+/// Frees. `tag` 0 means any tag. Stops the world on anything that is not a live block, on a wrong tag and on overwritten guard bytes [V20].
+void release(const char *api, void *block, uint32_t tag);
+/// For when the driver's image is unloaded: checks every block, reports what is still allocated as leaks, by tag, and frees it [V20, SIM-15].
+void report_leaks();
+/// "MpRc", with unprintable bytes as dots.
+std::string tag_text(uint32_t tag);
+
+} // namespace fltsim::pool

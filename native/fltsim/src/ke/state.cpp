@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#include "ke/state.hpp"
+
+#include "ke/pool.hpp"
+
+namespace fltsim::ke {
+
+WorldState::WorldState() : pool(std::make_unique<pool::Pool>()) {}
+WorldState::~WorldState() = default;
+
+WorldState &world_state() {
+    World &w = world();
+    if (!w.ke_state) {
+        w.ke_state = std::make_shared<WorldState>();
+    }
+    return *static_cast<WorldState *>(w.ke_state.get());
+}
+
+ThreadState &thread_state(Thread &thread) {
+    if (!thread.ke_state) {
+        thread.ke_state = std::make_shared<ThreadState>();
+    }
+    return *static_cast<ThreadState *>(thread.ke_state.get());
+}
+
+} // namespace fltsim::ke

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: what the kernel calls keep per world and per thread. Only ke/ and wdf/ include it.
+//
+// Invariants: a world's state is touched under its model lock, a thread's by the thread itself.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "core/world.hpp"
+
+namespace fltsim {
+
+namespace pool { class Pool; }
+
+namespace ke {
+
+struct HeldLock {
+    const volatile void *lock = nullptr;
+    bool exclusive = true;
+};
+
+struct ThreadState {
+    std::vector<HeldLock> held;            ///< spin locks, in the order they were taken
+    KIRQL irql_below_locks = 0;            ///< IRQL before the first of them
+    std::vector<uint32_t> seh_driver_depth; ///< Thread::driver_depth at which each active __try was entered
+    void *exit_jump = nullptr;             ///< sigjmp_buf of a system thread's start: where PsTerminateSystemThread goes
+};
+
+/// References that the driver holds by pointer on one object that is not a thread.
+struct PointerReferences {
+    std::shared_ptr<void> keeps;
+    uint64_t count = 0;
+};
+
+struct WorldState {
+    WorldState();
+    ~WorldState();
+    std::unique_ptr<pool::Pool> pool;
+    std::map<const void *, PointerReferences> references;
+    std::vector<Thread *> system_threads; ///< made by PsCreateSystemThread and not ended
+};
+
+/// Of the current world. Model lock held.
+WorldState &world_state();
+/// Of a thread, which must be the executing one unless it is not running.
+ThreadState &thread_state(Thread &thread);
+
+} // namespace ke
+} // namespace fltsim
