@@ -4,14 +4,17 @@
 
 #include "minipend.h"
 
+// FileLinkInformationEx: newer than the headers that some builds use.
+#define MP_FILE_LINK_INFORMATION_EX 72
+
 static MINIPEND_OPERATION MpClassifySetInformation(FILE_INFORMATION_CLASS InformationClass)
 {
-    switch (InformationClass) {
+    switch ((ULONG)InformationClass) {
     case FileRenameInformation:
     case FileRenameInformationEx:
         return MINIPEND_OPERATION_RENAME;
     case FileLinkInformation:
-    case FileLinkInformationEx:
+    case MP_FILE_LINK_INFORMATION_EX:
         return MINIPEND_OPERATION_LINK;
     case FileDispositionInformation:
     case FileDispositionInformationEx:

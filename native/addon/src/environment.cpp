@@ -13,6 +13,9 @@ namespace {
 
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kSmallAlignment = 64;
+/// How long the end of an environment waits for worker threads. On Windows a call that the kernel will not give back may hold one;
+/// it is left behind, with bytes of its own, and ends with the process.
+constexpr std::chrono::seconds kEndLimit{5};
 
 size_t alignment_for(size_t size)
 {
@@ -113,6 +116,7 @@ Napi::Value Environment::start(Executor &executor, std::function<void(WorkerThre
         self->complete(call);
     });
     if (!taken) {
+        call->work = nullptr;
         complete(call);
     }
     return promise;
@@ -196,11 +200,11 @@ void Environment::settle(Napi::Env env, const std::shared_ptr<Call> &call)
 
 void Environment::add_backend(const std::shared_ptr<Backend> &backend)
 {
-    std::erase_if(backends_, [](const auto &other) { return other.expired(); });
-    backends_.push_back(backend);
+    std::erase_if(backends_, [](const Owned &other) { return other.backend.expired() && other.threads->ended(); });
+    backends_.push_back({backend, backend->threads});
 }
 
-napi_value Environment::constructors_for(size_t kind) const
+napi_value Environment::constructor(size_t kind) const
 {
     napi_value value = nullptr;
     napi_get_reference_value(env_, constructors_[kind], &value);
@@ -220,16 +224,23 @@ void Environment::cleanup_hook(void *data)
 
 void Environment::end()
 {
+    std::vector<std::shared_ptr<Call>> dropped;
     {
         std::scoped_lock lock(mutex_);
         dead_ = true;
-        done_.clear();
+        dropped.swap(done_);
     }
     napi_release_threadsafe_function(wake_, napi_tsfn_abort);
-    for (const auto &weak : backends_) {
-        if (auto backend = weak.lock()) {
+    dropped.clear();
+    for (const Owned &owned : backends_) {
+        if (auto backend = owned.backend.lock()) {
             backend->end_now();
         }
+    }
+    const auto deadline = std::chrono::steady_clock::now() + kEndLimit;
+    for (const Owned &owned : backends_) {
+        owned.threads->stop();
+        owned.threads->wait_ended(deadline);
     }
 }
 

@@ -23,6 +23,7 @@
 namespace minipend {
 
 class Backend;
+struct Threads;
 
 /// Bytes of our own, aligned for any message, structure and (from one page on) unbuffered I/O.
 class Bytes {
@@ -72,7 +73,7 @@ public:
     /// The environment's cleanup ends this backend.
     void add_backend(const std::shared_ptr<Backend> &backend);
 
-    napi_value constructors_for(size_t kind) const;
+    napi_value constructor(size_t kind) const;
     void set_constructor(size_t kind, napi_value constructor);
 
 private:
@@ -85,7 +86,11 @@ private:
     napi_threadsafe_function wake_ = nullptr;
     size_t pending_ = 0; ///< JavaScript thread only
     std::vector<napi_ref> constructors_;
-    std::vector<std::weak_ptr<Backend>> backends_; ///< JavaScript thread only
+    struct Owned {
+        std::weak_ptr<Backend> backend;
+        std::shared_ptr<Threads> threads; ///< these may outlive a backend that nobody closed
+    };
+    std::vector<Owned> backends_; ///< JavaScript thread only
 
     std::mutex mutex_;
     bool dead_ = false;

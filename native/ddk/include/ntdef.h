@@ -22,7 +22,6 @@
 #define NTAPI
 #endif
 #define FLTAPI NTAPI
-#define NTAPI_INLINE static inline
 #define FORCEINLINE static inline __attribute__((unused))
 #define DECLSPEC_NORETURN __attribute__((noreturn))
 #define DECLSPEC_NOINLINE __attribute__((noinline))
@@ -49,6 +48,8 @@
 #define VOID void
 #define CONST const
 #define NOTHING
+#define ANYSIZE_ARRAY 1
+#define UNICODE_NULL ((WCHAR)0)
 #ifndef FALSE
 #define FALSE 0
 #endif
@@ -86,12 +87,34 @@ typedef wchar_t WCHAR;
 #else
 typedef unsigned short WCHAR;
 #endif
+#define MAXUCHAR 0xff
+#define MAXUSHORT 0xffff
+#define MAXSHORT 0x7fff
+#define MAXULONG 0xffffffffu
+#define MAXLONG 0x7fffffff
+#define MAXLONGLONG 0x7fffffffffffffffLL
+#define MAXULONGLONG 0xffffffffffffffffULL
+#define MAXULONG_PTR MAXULONGLONG
+
 typedef WCHAR *PWCHAR, *PWCH, *PWSTR;
 typedef const WCHAR *PCWSTR, *PCWCH, *LPCWSTR;
 
 typedef void *PVOID;
 typedef void *HANDLE;
 typedef HANDLE *PHANDLE;
+
+FORCEINLINE ULONG HandleToULong(const void *h) {
+    return (ULONG)(ULONG_PTR)h;
+}
+FORCEINLINE LONG HandleToLong(const void *h) {
+    return (LONG)(LONG_PTR)h;
+}
+FORCEINLINE void *ULongToHandle(const ULONG h) {
+    return (void *)(ULONG_PTR)h;
+}
+FORCEINLINE void *LongToHandle(const LONG h) {
+    return (void *)(LONG_PTR)h;
+}
 
 // ---- structures --------------------------------------------------------------------------------------------------------
 typedef union _LARGE_INTEGER {
@@ -197,8 +220,7 @@ EXTERN_C_END
 #endif
 #endif
 
-#define RTL_CONSTANT_STRING(Literal)                                                                                   \
-    { sizeof(Literal) - sizeof((Literal)[0]), sizeof(Literal), (PWCH)(Literal) }
+#define RTL_CONSTANT_STRING(Literal) {sizeof(Literal) - sizeof((Literal)[0]), sizeof(Literal), (PWCH)(Literal)}
 #define DECLARE_CONST_UNICODE_STRING(Variable, Literal)                                                                \
     const WCHAR Variable##_buffer[] = Literal;                                                                         \
     const UNICODE_STRING Variable = {sizeof(Literal) - sizeof(WCHAR), sizeof(Literal), (PWCH)Variable##_buffer}

@@ -51,12 +51,14 @@ static inline FLTSIM_SEH_FRAME *FltSimSehEnd_(FLTSIM_SEH_FRAME *Frame) {
     return NULL;
 }
 
-static inline void FltSimSehCleanup_(FLTSIM_SEH_FRAME **Active) { (void)FltSimSehEnd_(*Active); }
+static inline void FltSimSehCleanup_(FLTSIM_SEH_FRAME **Active) {
+    (void)FltSimSehEnd_(*Active);
+}
 
 // The handler leaves the frame first, so that an exception inside the handler goes to the frame around it.
 #define __try                                                                                                          \
-    for (FLTSIM_SEH_FRAME FltSimFrame_, *FltSimActive_ __attribute__((cleanup(FltSimSehCleanup_))) =                   \
-                                            FltSimSehBegin_(&FltSimFrame_);                                            \
+    for (FLTSIM_SEH_FRAME FltSimFrame_,                                                                                \
+         *FltSimActive_ __attribute__((cleanup(FltSimSehCleanup_))) = FltSimSehBegin_(&FltSimFrame_);                  \
          FltSimActive_ != NULL; FltSimActive_ = FltSimSehEnd_(FltSimActive_))                                          \
         if (sigsetjmp(FltSimFrame_.Buffer, 0) == 0)
 

@@ -32,6 +32,7 @@ typedef struct _WDF_BIND_INFO {
     PLIBRARY_MODULE Module;
 } WDF_BIND_INFO;
 
+typedef WDF_BIND_INFO *PWDF_BIND_INFO;
 typedef PVOID WDF_COMPONENT_GLOBALS, *PWDF_COMPONENT_GLOBALS;
 
 /// IRQL == PASSIVE_LEVEL. Connects the image to the framework and writes the table's address where BindInfo says.

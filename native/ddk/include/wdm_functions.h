@@ -195,6 +195,13 @@ NTSTATUS NTAPI ZwOpenFile(_Out_ PHANDLE FileHandle, _In_ ACCESS_MASK DesiredAcce
 /// IRQL <= PASSIVE_LEVEL.
 NTSTATUS NTAPI ZwClose(_In_ HANDLE Handle);
 
+/// IRQL <= DISPATCH_LEVEL.
+NTSTATUS NTAPI ZwWaitForSingleObject(_In_ HANDLE Handle, _In_ BOOLEAN Alertable, _In_opt_ PLARGE_INTEGER Timeout);
+
+/// What a failed assertion of a checked build calls. Any IRQL.
+void NTAPI RtlAssert(_In_ PVOID VoidFailedAssertion, _In_ PVOID VoidFileName, _In_ ULONG LineNumber,
+                     _In_opt_ PSTR MutableMessage);
+
 // ---- strings
 
 /// IRQL <= DISPATCH_LEVEL.

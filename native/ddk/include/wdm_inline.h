@@ -26,9 +26,13 @@ DECLSPEC_NORETURN FORCEINLINE VOID FatalListEntryError(_In_ PVOID P1, _In_ PVOID
     __builtin_trap();
 }
 
-FORCEINLINE VOID InitializeListHead(_Out_ PLIST_ENTRY ListHead) { ListHead->Flink = ListHead->Blink = ListHead; }
+FORCEINLINE VOID InitializeListHead(_Out_ PLIST_ENTRY ListHead) {
+    ListHead->Flink = ListHead->Blink = ListHead;
+}
 
-FORCEINLINE BOOLEAN IsListEmpty(_In_ const LIST_ENTRY *ListHead) { return ListHead->Flink == ListHead; }
+FORCEINLINE BOOLEAN IsListEmpty(_In_ const LIST_ENTRY *ListHead) {
+    return ListHead->Flink == ListHead;
+}
 
 FORCEINLINE VOID RtlpCheckListEntry(_In_ PLIST_ENTRY Entry) {
     if (Entry->Flink->Blink != Entry || Entry->Blink->Flink != Entry) {
@@ -107,14 +111,20 @@ EXTERN_C_END
 #define KeAcquireSpinLock(SpinLock, OldIrql) (*(OldIrql) = KeAcquireSpinLockRaiseToDpc(SpinLock))
 #define FsRtlEnterFileSystem() KeEnterCriticalRegion()
 #define FsRtlExitFileSystem() KeLeaveCriticalRegion()
-#define ZwCurrentProcess() ((HANDLE)(LONG_PTR)-1)
-#define ZwCurrentThread() ((HANDLE)(LONG_PTR)-2)
+#define ZwCurrentProcess() ((HANDLE)(LONG_PTR)(-1))
+#define ZwCurrentThread() ((HANDLE)(LONG_PTR)(-2))
 #define NtCurrentProcess() ZwCurrentProcess()
 #define NtCurrentThread() ZwCurrentThread()
 /// Pageable code is not modelled: the IRQL limits of the calls themselves are checked.
 #define PAGED_CODE() ((void)0)
 #define PAGED_CODE_LOCKED() ((void)0)
+#if DBG
+#define NT_ASSERT(Condition) ((Condition) ? (void)0 : RtlAssert((PVOID) #Condition, (PVOID)__FILE__, __LINE__, NULL))
+#define NT_VERIFY(Condition) NT_ASSERT(Condition)
+#else
 #define NT_ASSERT(Condition) ((void)0)
+#define NT_VERIFY(Condition) ((void)(Condition))
+#endif
 #define FLT_ASSERT(Condition) ((void)0)
 #if !defined(ASSERT)
 #define ASSERT(Condition) ((void)0)

@@ -90,7 +90,7 @@ typedef enum _FILE_INFORMATION_CLASS {
     FileDesiredStorageClassInformation = 67,
     FileStatInformation = 68,
     FileMemoryPartitionInformation = 69,
-    FileMaximumInformation = 70,
+    FileLinkInformationEx = 72,
 } FILE_INFORMATION_CLASS,
     *PFILE_INFORMATION_CLASS;
 
@@ -108,7 +108,6 @@ typedef enum _FSINFOCLASS {
     FileFsSectorSizeInformation = 11,
     FileFsDataCopyInformation = 12,
     FileFsMetadataSizeInformation = 13,
-    FileFsMaximumInformation = 14,
 } FS_INFORMATION_CLASS;
 
 typedef struct _MDL {

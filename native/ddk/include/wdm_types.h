@@ -24,6 +24,7 @@ typedef struct _KPROCESS *PEPROCESS;
 typedef struct _OBJECT_TYPE *POBJECT_TYPE;
 typedef PVOID PSECURITY_DESCRIPTOR;
 typedef struct _KEVENT *PRKEVENT;
+#define DEVICE_TYPE ULONG
 
 typedef enum _MODE {
     KernelMode = 0,

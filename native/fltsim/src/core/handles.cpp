@@ -99,6 +99,14 @@ void HandleTable::close_all_user() {
     }
 }
 
+void HandleTable::forget_all() {
+    std::vector<Entry> dropped(1);
+    const std::lock_guard guard(impl_->mutex);
+    impl_->entries.swap(dropped);
+    impl_->free.clear();
+    impl_->handles_of.clear();
+}
+
 std::vector<std::string> HandleTable::describe_open(bool kernel) const {
     const std::lock_guard guard(impl_->mutex);
     std::vector<std::string> lines;

@@ -40,6 +40,8 @@ public:
     bool close(HANDLE handle);
     /// Closes all that user mode has open (process exit).
     void close_all_user();
+    /// The world is freed: drops everything that is still open, without running anything.
+    void forget_all();
     /// For leak reports: "file \\Device\\...", ...
     std::vector<std::string> describe_open(bool kernel) const;
     /// World number of a handle value; 0 when it cannot be one.

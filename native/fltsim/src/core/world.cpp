@@ -14,6 +14,7 @@
 #include "core/report.hpp"
 #include "core/scheduler.hpp"
 #include "core/thread_impl.hpp"
+#include "core/worlds.hpp"
 #include "flt/filter_manager.hpp"
 #include "fs/file_system.hpp"
 #include "io/io_manager.hpp"
@@ -53,10 +54,12 @@ struct World::Impl {
     Report report;
     std::atomic<bool> stopped{false};
     std::atomic<bool> ending{false};
+    std::atomic<bool> ended{false}; ///< end() was called
     Thread *outside = nullptr; ///< the context of making and freeing the world
 };
 
 World::World(WorldOptions chosen) : options(std::move(chosen)), impl_(std::make_unique<Impl>(options.seed)) {
+    number = claim_world_number();
     impl_->outside = new Thread();
     impl_->outside->name = "world";
     impl_->outside->process = &impl_->system;
@@ -76,22 +79,23 @@ World::World(WorldOptions chosen) : options(std::move(chosen)), impl_(std::make_
 }
 
 World::~World() {
-    const ContextScope scope(this, impl_->outside);
     end();
-    // What remains refers downwards: the Filter Manager to volumes, volumes to handles' objects, all of them to threads.
+    const ContextScope scope(this, impl_->outside);
+    // Open objects (after a stop) refer to volumes and filters, the Filter Manager to volumes, everything to threads.
+    handles->forget_all();
     wdf.reset();
     flt.reset();
-    handles.reset();
     io.reset();
+    handles.reset();
     faults.reset();
     registry.reset();
     scheduler.reset();
     impl_->outside->dereference();
+    release_world_number(number);
 }
 
 void World::end() {
-    if (impl_->ending.exchange(true)) return;
-    impl_->ending = false; // threads go on as they are until everything is unloaded
+    if (impl_->ended.exchange(true)) return;
     scheduler->close_door();
     const bool unloaded = scheduler->host_call(
         [this] {
@@ -104,7 +108,7 @@ void World::end() {
         for (const std::string &line : handles->describe_open(true)) leak("kernel handle: " + line);
         for (const std::string &line : flt->describe()) leak("filter manager: " + line);
     }
-    impl_->ending = true;
+    impl_->ending = true; // only now: until everything is unloaded the model's own threads are needed
     scheduler->end();
     if (environment_is("FLTSIM_LEAKS", "print")) {
         for (const std::string &line : impl_->report.leaks()) std::fprintf(stderr, "fltsim: leak: %s\n", line.c_str());

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <vector>
@@ -36,11 +37,17 @@ struct PointerReferences {
     uint64_t count = 0;
 };
 
+/// A thread that waits for an event or a semaphore. On that thread's stack; it is its own wake channel.
+struct Waiter {
+    bool satisfied = false;
+};
+
 struct WorldState {
     WorldState();
     ~WorldState();
     std::unique_ptr<pool::Pool> pool;
     std::map<const void *, PointerReferences> references;
+    std::map<const void *, std::deque<Waiter *>> waiters; ///< by object, first come first
     std::vector<Thread *> system_threads; ///< made by PsCreateSystemThread and not ended
 };
 

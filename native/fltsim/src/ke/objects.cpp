@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the current thread and process, identifiers, object references by handle and by pointer, ZwClose.
+//
+// PETHREAD and PKTHREAD are Thread pointers, PEPROCESS Process pointers, PFILE_OBJECT the address of io::FileObject::native. Processes live as
+// long as the world, so their references are not counted.
+#include <string>
+
+#include "io/io_manager.hpp"
+#include "ke/state.hpp"
+#include "ke/threads.hpp"
+
+using namespace fltsim;
+
+struct _OBJECT_TYPE {
+    const char *name;
+};
+
+namespace {
+
+_OBJECT_TYPE thread_type{"thread"};
+_OBJECT_TYPE file_type{"file"};
+POBJECT_TYPE thread_type_pointer = &thread_type;
+POBJECT_TYPE file_type_pointer = &file_type;
+
+constexpr intptr_t CURRENT_PROCESS = -1;
+constexpr intptr_t CURRENT_THREAD = -2;
+
+HANDLE id_handle(uint64_t id) { return reinterpret_cast<HANDLE>(static_cast<uintptr_t>(id)); }
+PETHREAD native(Thread &thread) { return reinterpret_cast<PETHREAD>(&thread); }
+PEPROCESS native(Process *process) { return reinterpret_cast<PEPROCESS>(process); }
+
+Thread &checked_thread(const char *api, PETHREAD thread) {
+    if (thread == nullptr || !world().is_thread(thread)) {
+        bugcheck("OBJECT is not a thread", api, "pass a PETHREAD that is referenced or that of a thread that lives");
+    }
+    return *reinterpret_cast<Thread *>(thread);
+}
+
+bool is_process(const void *object) { return object == world().system_process() || object == world().client_process(); }
+
+bool looks_like_file(const void *object) {
+    const auto *file = static_cast<const FILE_OBJECT *>(object);
+    return file->Type == IO_TYPE_FILE && static_cast<size_t>(file->Size) == sizeof(FILE_OBJECT);
+}
+
+/// The first reference by pointer keeps the model's object; further ones are only counted.
+void reference_file(const char *api, PFILE_OBJECT file) {
+    ke::PointerReferences &references = ke::world_state().references[file];
+    if (references.count == 0) {
+        references.keeps = io::FileObject::from_native(file);
+        if (references.keeps == nullptr) {
+            bugcheck("OBJECT is no longer a file object", api, "reference it while a handle or an operation holds it");
+        }
+    }
+    ++references.count;
+}
+
+} // namespace
+
+FLTSIM_KERNEL POBJECT_TYPE *PsThreadType;
+FLTSIM_KERNEL POBJECT_TYPE *IoFileObjectType;
+POBJECT_TYPE *PsThreadType = &thread_type_pointer;
+POBJECT_TYPE *IoFileObjectType = &file_type_pointer;
+
+/// IRQL <= DISPATCH_LEVEL. In a DPC: the thread that was interrupted.
+FLTSIM_KERNEL PKTHREAD NTAPI KeGetCurrentThread() {
+    KernelCall call("KeGetCurrentThread", HIGH_LEVEL);
+    return native(current_thread());
+}
+
+/// IRQL <= DISPATCH_LEVEL.
+FLTSIM_KERNEL HANDLE NTAPI PsGetCurrentThreadId() {
+    KernelCall call("PsGetCurrentThreadId", DISPATCH_LEVEL);
+    return id_handle(current_thread().id);
+}
+
+/// Any IRQL.
+FLTSIM_KERNEL HANDLE NTAPI PsGetCurrentProcessId() {
+    KernelCall call("PsGetCurrentProcessId", HIGH_LEVEL);
+    return id_handle(current_thread().process != nullptr ? current_thread().process->id : 0);
+}
+
+/// IRQL <= DISPATCH_LEVEL.
+FLTSIM_KERNEL HANDLE NTAPI PsGetThreadId(PETHREAD Thread) {
+    KernelCall call("PsGetThreadId", DISPATCH_LEVEL);
+    return id_handle(checked_thread("PsGetThreadId", Thread).id);
+}
+
+/// Any IRQL.
+FLTSIM_KERNEL HANDLE NTAPI PsGetThreadProcessId(PETHREAD Thread) {
+    KernelCall call("PsGetThreadProcessId", HIGH_LEVEL);
+    const Process *process = checked_thread("PsGetThreadProcessId", Thread).process;
+    return id_handle(process != nullptr ? process->id : 0);
+}
+
+/// IRQL <= DISPATCH_LEVEL.
+FLTSIM_KERNEL HANDLE NTAPI PsGetProcessId(PEPROCESS Process) {
+    KernelCall call("PsGetProcessId", DISPATCH_LEVEL);
+    if (!is_process(Process)) {
+        bugcheck("OBJECT is not a process", "PsGetProcessId", "pass a PEPROCESS");
+    }
+    return id_handle(reinterpret_cast<fltsim::Process *>(Process)->id);
+}
+
+/// IRQL <= DISPATCH_LEVEL. TRUE from the moment somebody asked the thread to end [CANC-06a].
+FLTSIM_KERNEL BOOLEAN NTAPI PsIsThreadTerminating(PETHREAD Thread) {
+    KernelCall call("PsIsThreadTerminating", DISPATCH_LEVEL);
+    const fltsim::Thread &thread = checked_thread("PsIsThreadTerminating", Thread);
+    return thread.terminating || thread.ended ? TRUE : FALSE;
+}
+
+/// Any IRQL.
+FLTSIM_KERNEL BOOLEAN NTAPI PsIsSystemThread(PETHREAD Thread) {
+    KernelCall call("PsIsSystemThread", HIGH_LEVEL);
+    const Process *process = checked_thread("PsIsSystemThread", Thread).process;
+    return process != nullptr && process->system ? TRUE : FALSE;
+}
+
+/// IRQL <= DISPATCH_LEVEL.
+FLTSIM_KERNEL PEPROCESS NTAPI IoThreadToProcess(PETHREAD Thread) {
+    KernelCall call("IoThreadToProcess", DISPATCH_LEVEL);
+    return native(checked_thread("IoThreadToProcess", Thread).process);
+}
+
+/// IRQL <= DISPATCH_LEVEL.
+FLTSIM_KERNEL PEPROCESS NTAPI IoGetCurrentProcess() {
+    KernelCall call("IoGetCurrentProcess", DISPATCH_LEVEL);
+    return native(current_thread().process);
+}
+
+/// IRQL <= DISPATCH_LEVEL. Of the thread that was interrupted when called in a DPC, whatever that thread was doing.
+FLTSIM_KERNEL PIRP NTAPI IoGetTopLevelIrp() {
+    KernelCall call("IoGetTopLevelIrp", DISPATCH_LEVEL);
+    return static_cast<PIRP>(current_thread().top_level_irp);
+}
+
+/// A minifilter has no business here: the value belongs to the file system, the cache manager and the memory manager [V19].
+FLTSIM_KERNEL void NTAPI IoSetTopLevelIrp(PIRP Irp) {
+    KernelCall call("IoSetTopLevelIrp", DISPATCH_LEVEL);
+    bugcheck("V19 TopLevelIrp modified", "IoSetTopLevelIrp", "only the file system and its helpers set it");
+}
+
+/// IRQL = PASSIVE_LEVEL. STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH.
+FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
+                                                       KPROCESSOR_MODE AccessMode, PVOID *Object,
+                                                       POBJECT_HANDLE_INFORMATION HandleInformation) {
+    KernelCall call("ObReferenceObjectByHandle", PASSIVE_LEVEL);
+    *Object = nullptr;
+    if (ObjectType == nullptr && AccessMode == UserMode) {
+        bugcheck("OBJECT type not checked", "ObReferenceObjectByHandle", "name the type when the handle came from user mode");
+    }
+    if (HandleInformation != nullptr) {
+        *HandleInformation = {};
+    }
+    if (reinterpret_cast<intptr_t>(Handle) == CURRENT_PROCESS) {
+        unmodelled("ObReferenceObjectByHandle", "the current process");
+    }
+    if (reinterpret_cast<intptr_t>(Handle) == CURRENT_THREAD) {
+        if (ObjectType != nullptr && ObjectType != &thread_type) {
+            return STATUS_OBJECT_TYPE_MISMATCH;
+        }
+        current_thread().reference();
+        *Object = &current_thread();
+        return STATUS_SUCCESS;
+    }
+    const std::shared_ptr<fltsim::Object> object = world().handles->find(Handle);
+    if (object == nullptr) {
+        return STATUS_INVALID_HANDLE;
+    }
+    if (const auto thread = std::dynamic_pointer_cast<ke::ThreadObject>(object)) {
+        if (ObjectType != nullptr && ObjectType != &thread_type) {
+            return STATUS_OBJECT_TYPE_MISMATCH;
+        }
+        thread->thread()->reference();
+        *Object = thread->thread();
+        return STATUS_SUCCESS;
+    }
+    if (const auto file = std::dynamic_pointer_cast<io::FileObject>(object)) {
+        if (ObjectType != nullptr && ObjectType != &file_type) {
+            return STATUS_OBJECT_TYPE_MISMATCH;
+        }
+        if (HandleInformation != nullptr) {
+            HandleInformation->GrantedAccess = file->granted_access;
+        }
+        reference_file("ObReferenceObjectByHandle", &file->native);
+        *Object = &file->native;
+        return STATUS_SUCCESS;
+    }
+    if (ObjectType != nullptr) {
+        return STATUS_OBJECT_TYPE_MISMATCH;
+    }
+    unmodelled("ObReferenceObjectByHandle", std::string("an object of type ") + object->type_name());
+}
+
+/// IRQL <= DISPATCH_LEVEL. Threads, processes and file objects.
+FLTSIM_KERNEL LONG_PTR NTAPI ObfReferenceObject(PVOID Object) {
+    KernelCall call("ObfReferenceObject", DISPATCH_LEVEL);
+    if (Object == nullptr) {
+        bugcheck("OBJECT is null", "ObfReferenceObject", "pass an object");
+    }
+    if (world().is_thread(Object)) {
+        static_cast<Thread *>(Object)->reference();
+    } else if (!is_process(Object)) {
+        if (!looks_like_file(Object)) {
+            bugcheck("OBJECT of a kind that the model does not know", "ObfReferenceObject", "threads, processes and file objects are modelled");
+        }
+        reference_file("ObfReferenceObject", static_cast<PFILE_OBJECT>(Object));
+    }
+    return 1;
+}
+
+/// IRQL <= DISPATCH_LEVEL. The last reference on a file object at PASSIVE_LEVEL only, since it may send IRP_MJ_CLOSE.
+FLTSIM_KERNEL LONG_PTR NTAPI ObfDereferenceObject(PVOID Object) {
+    KernelCall call("ObfDereferenceObject", DISPATCH_LEVEL);
+    if (Object == nullptr) {
+        bugcheck("OBJECT is null", "ObfDereferenceObject", "pass an object");
+    }
+    if (world().is_thread(Object)) {
+        static_cast<Thread *>(Object)->dereference();
+        return 0;
+    }
+    if (is_process(Object)) {
+        return 0;
+    }
+    auto &all = ke::world_state().references;
+    const auto found = all.find(Object);
+    if (found == all.end()) {
+        bugcheck("OBJECT dereferenced too often", "ObfDereferenceObject", "no reference by pointer is held on it");
+    }
+    if (--found->second.count > 0) {
+        return static_cast<LONG_PTR>(found->second.count);
+    }
+    const std::shared_ptr<void> last = std::move(found->second.keeps);
+    all.erase(found);
+    return 0;
+}
+
+/// IRQL = PASSIVE_LEVEL. STATUS_INVALID_HANDLE when it is not open. Closing a file's last handle sends IRP_MJ_CLEANUP.
+FLTSIM_KERNEL NTSTATUS NTAPI ZwClose(HANDLE Handle) {
+    KernelCall call("ZwClose", PASSIVE_LEVEL);
+    return world().handles->close(Handle) ? STATUS_SUCCESS : STATUS_INVALID_HANDLE;
+}

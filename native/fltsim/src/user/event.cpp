@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: Event (event.hpp), CreateEventW, SetEvent, ResetEvent and WaitForSingleObject.
+
+#include "user/event.hpp"
+
+#include "user/entry.hpp"
+#include "user/wait.hpp"
+
+namespace fltsim::user {
+
+void Event::signal() {
+    set_ = true;
+    world().wake(this);
+}
+
+bool Event::wait(std::optional<uint64_t> deadline_100ns) {
+    bool taken = false;
+    return world().block(
+        this,
+        [this, &taken] {
+            if (!taken && set_) {
+                taken = true;
+                set_ = manual_reset_;
+            }
+            return taken;
+        },
+        deadline_100ns);
+}
+
+std::optional<uint64_t> deadline_after(uint32_t timeoutMs) {
+    constexpr uint64_t units_per_ms = 10'000;
+    if (timeoutMs == INFINITE) {
+        return std::nullopt;
+    }
+    return world().interrupt_time_100ns() + timeoutMs * units_per_ms;
+}
+
+} // namespace fltsim::user
+
+using namespace fltsim;
+using namespace fltsim::user;
+
+namespace {
+
+/// Runs `body` on the event behind the handle.
+BOOL with_event(HANDLE handle, const char *api, void (*body)(Event &)) {
+    const auto world = world_for_handle(handle);
+    if (!world) {
+        return FALSE;
+    }
+    NTSTATUS status = STATUS_SUCCESS;
+    const bool entered = enter(world, api, [&](World &w) {
+        if (const auto event = w.handles->find_as<Event>(handle)) {
+            body(*event);
+        } else {
+            status = w.handles->find(handle) ? STATUS_OBJECT_TYPE_MISMATCH : STATUS_INVALID_HANDLE;
+        }
+    });
+    return entered ? result(status) : FALSE;
+}
+
+} // namespace
+
+/// Named events are not modelled.
+FLTSIM_USER HANDLE CreateEventW(LPSECURITY_ATTRIBUTES lpEventAttributes, BOOL bManualReset, BOOL bInitialState, LPCWSTR lpName) {
+    const auto world = world_for_names();
+    if (!world) {
+        return nullptr;
+    }
+    HANDLE handle = nullptr;
+    const bool entered = enter(world, "NtCreateEvent", [&](World &w) {
+        if (lpName != nullptr) {
+            unmodelled("CreateEventW", "an event with a name");
+        }
+        handle = w.handles->insert(std::make_shared<Event>(bManualReset != FALSE, bInitialState != FALSE));
+    });
+    if (!entered) {
+        return nullptr;
+    }
+    set_error(ERROR_SUCCESS);
+    return handle;
+}
+
+FLTSIM_USER BOOL SetEvent(HANDLE hEvent) {
+    return with_event(hEvent, "NtSetEvent", [](Event &event) { event.signal(); });
+}
+
+FLTSIM_USER BOOL ResetEvent(HANDLE hEvent) {
+    return with_event(hEvent, "NtResetEvent", [](Event &event) { event.reset(); });
+}
+
+/// Waits for events and threads. Of a file only GetOverlappedResult can be waited for: one object for several operations is ambiguous.
+FLTSIM_USER DWORD WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds) {
+    const auto world = world_for_handle(hHandle);
+    if (!world) {
+        return WAIT_FAILED;
+    }
+    NTSTATUS status = STATUS_SUCCESS;
+    bool satisfied = false;
+    const bool entered = enter(world, "NtWaitForSingleObject", [&](World &w) {
+        const auto object = w.handles->find(hHandle);
+        const auto deadline = deadline_after(dwMilliseconds);
+        if (!object) {
+            status = STATUS_INVALID_HANDLE;
+        } else if (const auto event = std::dynamic_pointer_cast<Event>(object)) {
+            satisfied = event->wait(deadline);
+        } else if (const auto thread = std::dynamic_pointer_cast<ThreadHandle>(object)) {
+            satisfied = w.block(thread->thread(), [&] { return thread->signalled(); }, deadline);
+        } else {
+            unmodelled("WaitForSingleObject", std::string("a wait for a ") + object->type_name());
+        }
+    });
+    if (!entered || result(status) == FALSE) {
+        return WAIT_FAILED;
+    }
+    return satisfied ? WAIT_OBJECT_0 : WAIT_TIMEOUT;
+}

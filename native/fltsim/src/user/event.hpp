@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the events that user mode makes, as objects behind handles.
+//
+// Invariant: the state changes under the model lock; who waits does so on the channel `this`.
+#pragma once
+
+#include "core/handles.hpp"
+
+namespace fltsim::user {
+
+class Event final : public Object {
+public:
+    Event(bool manual_reset, bool set) : manual_reset_(manual_reset), set_(set) {}
+    const char *type_name() const override { return "event"; }
+    void signal() override;
+    bool signalled() const override { return set_; }
+    void reset() { set_ = false; }
+    /// Waits until it is set, and takes the signal when it resets by itself. False: the deadline (interrupt time) passed.
+    bool wait(std::optional<uint64_t> deadline_100ns);
+
+private:
+    const bool manual_reset_;
+    bool set_;
+};
+
+/// A thread that user mode has opened, or waits for.
+class ThreadHandle final : public Object {
+public:
+    /// Takes over one reference.
+    explicit ThreadHandle(Thread *thread) : thread_(thread) {}
+    ~ThreadHandle() override { thread_->dereference(); }
+    ThreadHandle(const ThreadHandle &) = delete;
+    ThreadHandle &operator=(const ThreadHandle &) = delete;
+    const char *type_name() const override { return "thread"; }
+    bool signalled() const override { return thread_->ended; }
+    Thread *thread() const { return thread_; }
+
+private:
+    Thread *thread_;
+};
+
+} // namespace fltsim::user

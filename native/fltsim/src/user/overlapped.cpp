@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: GetOverlappedResult(Ex), CancelIoEx, CancelSynchronousIo, OpenThread, GetCurrentThreadId and GetCurrentProcessId.
+
+#include <mutex>
+#include <unordered_map>
+
+#include <unistd.h>
+
+#include "user/entry.hpp"
+#include "user/event.hpp"
+#include "user/file_call.hpp"
+#include "user/wait.hpp"
+
+namespace fltsim::user {
+
+namespace {
+
+std::mutex g_current_mutex;
+/// Weak, since a call in a stopped world never ends and its entry stays.
+std::unordered_map<const Thread *, std::weak_ptr<io::FileObject>> g_current;
+
+} // namespace
+
+CurrentIo::CurrentIo(const std::shared_ptr<io::FileObject> &file) : thread_(nullptr) {
+    if (file->synchronous) {
+        thread_ = &executing();
+        const std::lock_guard guard(g_current_mutex);
+        g_current[thread_] = file;
+    }
+}
+
+CurrentIo::~CurrentIo() {
+    if (thread_ != nullptr) {
+        const std::lock_guard guard(g_current_mutex);
+        g_current.erase(thread_);
+    }
+}
+
+std::shared_ptr<io::FileObject> CurrentIo::of(const Thread *thread) {
+    const std::lock_guard guard(g_current_mutex);
+    const auto entry = g_current.find(thread);
+    return entry == g_current.end() ? nullptr : entry->second.lock();
+}
+
+} // namespace fltsim::user
+
+using namespace fltsim;
+using namespace fltsim::user;
+
+namespace {
+
+bool is_pending(const OVERLAPPED *overlapped) {
+    // The I/O manager writes it as the status of an IO_STATUS_BLOCK: 32 bits.
+    return static_cast<NTSTATUS>(overlapped->Internal) == STATUS_PENDING;
+}
+
+/// False: the time is over and the operation still runs.
+bool wait_for_operation(World &w, const OVERLAPPED *overlapped, DWORD timeoutMs, NTSTATUS *status) {
+    if (!is_pending(overlapped)) {
+        return true;
+    }
+    if (timeoutMs == 0) {
+        return false;
+    }
+    const auto deadline = deadline_after(timeoutMs);
+    const auto event_value = reinterpret_cast<uintptr_t>(overlapped->hEvent) & ~uintptr_t{1};
+    if (event_value == 0) {
+        return w.block(overlapped, [&] { return !is_pending(overlapped); }, deadline);
+    }
+    const auto event = w.handles->find_as<Event>(reinterpret_cast<HANDLE>(event_value));
+    if (!event) {
+        *status = STATUS_INVALID_HANDLE;
+        return true;
+    }
+    return event->wait(deadline);
+}
+
+BOOL overlapped_result(HANDLE handle, LPOVERLAPPED overlapped, LPDWORD transferred, DWORD timeoutMs) {
+    if (overlapped == nullptr || transferred == nullptr) {
+        return fail(ERROR_INVALID_PARAMETER);
+    }
+    const auto world = world_for_handle(handle);
+    if (!world) {
+        return FALSE;
+    }
+    NTSTATUS status = STATUS_SUCCESS;
+    bool ready = false;
+    const bool entered = enter(world, "NtWaitForSingleObject", [&](World &w) {
+        ready = wait_for_operation(w, overlapped, timeoutMs, &status);
+        if (ready && NT_SUCCESS(status)) {
+            status = static_cast<NTSTATUS>(overlapped->Internal);
+            *transferred = static_cast<DWORD>(overlapped->InternalHigh);
+        }
+    });
+    if (!entered) {
+        return FALSE;
+    }
+    if (!ready) {
+        return fail(timeoutMs == 0 ? ERROR_IO_INCOMPLETE : static_cast<DWORD>(WAIT_TIMEOUT));
+    }
+    return result(status);
+}
+
+/// The calling host thread's id in the world it asked last: asking again must not cost a call.
+struct KnownThread {
+    std::weak_ptr<World> world;
+    DWORD id = 0;
+};
+thread_local KnownThread t_known;
+
+} // namespace
+
+FLTSIM_USER BOOL GetOverlappedResult(HANDLE hFile, LPOVERLAPPED lpOverlapped, LPDWORD lpNumberOfBytesTransferred, BOOL bWait) {
+    return overlapped_result(hFile, lpOverlapped, lpNumberOfBytesTransferred, bWait != FALSE ? INFINITE : 0);
+}
+
+/// Alertable waits end early for user APCs, of which the model has none.
+FLTSIM_USER BOOL GetOverlappedResultEx(HANDLE hFile, LPOVERLAPPED lpOverlapped, LPDWORD lpNumberOfBytesTransferred,
+                                       DWORD dwMilliseconds, BOOL bAlertable) {
+    return overlapped_result(hFile, lpOverlapped, lpNumberOfBytesTransferred, dwMilliseconds);
+}
+
+/// ERROR_NOT_FOUND: nothing that could still be cancelled. An operation that a post-operation callback holds is beyond that [CANC-06].
+FLTSIM_USER BOOL CancelIoEx(HANDLE hFile, LPOVERLAPPED lpOverlapped) {
+    NTSTATUS status = STATUS_SUCCESS;
+    const bool entered = file_call(hFile, "NtCancelIoFileEx", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
+        return w.io->cancel(*file, lpOverlapped) == 0 ? STATUS_NOT_FOUND : STATUS_SUCCESS;
+    });
+    return entered ? result(status) : FALSE;
+}
+
+FLTSIM_USER BOOL CancelSynchronousIo(HANDLE hThread) {
+    const auto world = world_for_handle(hThread);
+    if (!world) {
+        return FALSE;
+    }
+    NTSTATUS status = STATUS_SUCCESS;
+    const bool entered = enter(world, "NtCancelSynchronousIoFile", [&](World &w) {
+        const auto target = w.handles->find_as<ThreadHandle>(hThread);
+        if (!target) {
+            status = w.handles->find(hThread) ? STATUS_OBJECT_TYPE_MISMATCH : STATUS_INVALID_HANDLE;
+            return;
+        }
+        const auto file = CurrentIo::of(target->thread());
+        // A thread that still waits for the file's lock has no operation yet; the one in flight is another thread's.
+        const bool its_own = file && file->lock_owner == target->thread();
+        status = its_own && w.io->cancel(*file, nullptr) != 0 ? STATUS_SUCCESS : STATUS_NOT_FOUND;
+    });
+    return entered ? result(status) : FALSE;
+}
+
+FLTSIM_USER HANDLE OpenThread(DWORD dwDesiredAccess, BOOL bInheritHandle, DWORD dwThreadId) {
+    const auto world = world_for_names();
+    if (!world) {
+        return nullptr;
+    }
+    HANDLE handle = nullptr;
+    const bool entered = enter(world, "NtOpenThread", [&](World &w) {
+        if (Thread *thread = w.reference_thread(dwThreadId)) {
+            handle = w.handles->insert(std::make_shared<ThreadHandle>(thread));
+        }
+    });
+    if (!entered) {
+        return nullptr;
+    }
+    if (handle == nullptr) {
+        set_error(ERROR_INVALID_PARAMETER); // what Windows answers for a thread id that does not exist
+    }
+    return handle;
+}
+
+/// The id by which a driver of the selected world knows the calling thread. Without a world: an id of the host's.
+FLTSIM_USER DWORD GetCurrentThreadId(void) {
+    if (world_or_null() != nullptr) {
+        return static_cast<DWORD>(executing().id);
+    }
+    const auto world = selected_world();
+    if (!world) {
+        return static_cast<DWORD>(::gettid());
+    }
+    if (t_known.world.lock() == world) {
+        return t_known.id;
+    }
+    DWORD id = 0;
+    // A world that has stopped has no thread for the caller any more; 0 names none.
+    if (world->host_call([&] { id = static_cast<DWORD>(executing().id); })) {
+        t_known = {world, id};
+    }
+    return id;
+}
+
+/// The client process of the selected world. Without a world: the host's.
+FLTSIM_USER DWORD GetCurrentProcessId(void) {
+    World *inside = world_or_null();
+    const auto selected = inside == nullptr ? selected_world() : nullptr;
+    if (inside == nullptr && !selected) {
+        return static_cast<DWORD>(::getpid());
+    }
+    return static_cast<DWORD>((inside != nullptr ? *inside : *selected).client_process()->id);
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: CreateFileMappingW, MapViewOfFile, FlushViewOfFile and UnmapViewOfFile, for files (no page-file sections, no names,
+// no copy-on-write and no executable views).
+//
+// A view's address has no handle, so which world it belongs to is kept here.
+
+#include <map>
+#include <mutex>
+
+#include "user/file_call.hpp"
+#include "user/wait.hpp"
+
+using namespace fltsim;
+using namespace fltsim::user;
+
+namespace {
+
+/// A section handle: the section lives on below its views when the handle is closed.
+class SectionHandle final : public Object {
+public:
+    SectionHandle(std::shared_ptr<Object> section, bool writable) : section_(std::move(section)), writable_(writable) {}
+    const char *type_name() const override { return "section"; }
+    void last_handle_closed() override {
+        section_->last_handle_closed();
+        section_.reset();
+    }
+    Object &section() const { return *section_; }
+    bool writable() const { return writable_; }
+
+private:
+    std::shared_ptr<Object> section_;
+    const bool writable_;
+};
+
+class Views {
+public:
+    void add(void *base, const std::shared_ptr<World> &world) {
+        const std::lock_guard guard(mutex_);
+        worlds_[address(base)] = world;
+    }
+    void remove(const void *base) {
+        const std::lock_guard guard(mutex_);
+        worlds_.erase(address(base));
+    }
+    /// The world of the view that `inside` may point into; null when there is none or its world is gone.
+    std::shared_ptr<World> world_of(const void *inside) const {
+        const std::lock_guard guard(mutex_);
+        auto after = worlds_.upper_bound(address(inside));
+        return after == worlds_.begin() ? nullptr : std::prev(after)->second.lock();
+    }
+
+private:
+    static uintptr_t address(const void *pointer) { return reinterpret_cast<uintptr_t>(pointer); }
+    mutable std::mutex mutex_;
+    std::map<uintptr_t, std::weak_ptr<World>> worlds_;
+};
+
+Views &views() {
+    static Views instance;
+    return instance;
+}
+
+template <class T> T fail_with(DWORD error) {
+    set_error(error);
+    return nullptr;
+}
+
+} // namespace
+
+FLTSIM_USER HANDLE CreateFileMappingW(HANDLE hFile, LPSECURITY_ATTRIBUTES lpFileMappingAttributes, DWORD flProtect,
+                                      DWORD dwMaximumSizeHigh, DWORD dwMaximumSizeLow, LPCWSTR lpName) {
+    if (hFile == INVALID_HANDLE_VALUE || lpName != nullptr) {
+        return fail_with<HANDLE>(ERROR_NOT_SUPPORTED);
+    }
+    if (flProtect != PAGE_READONLY && flProtect != PAGE_READWRITE) {
+        return fail_with<HANDLE>(flProtect == PAGE_WRITECOPY ? ERROR_NOT_SUPPORTED : ERROR_INVALID_PARAMETER);
+    }
+    const bool writable = flProtect == PAGE_READWRITE;
+    const uint64_t size = static_cast<uint64_t>(dwMaximumSizeHigh) << 32 | dwMaximumSizeLow;
+    NTSTATUS status = STATUS_SUCCESS;
+    HANDLE handle = nullptr;
+    const bool entered = file_call(hFile, "NtCreateSection", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
+        const ACCESS_MASK needed = FILE_READ_DATA | (writable ? FILE_WRITE_DATA : 0);
+        if ((file->granted_access & needed) != needed) {
+            return STATUS_ACCESS_DENIED;
+        }
+        const CurrentIo current(file);
+        std::shared_ptr<Object> section;
+        const NTSTATUS mapped = w.io->map(*file, size, writable, &section);
+        if (NT_SUCCESS(mapped)) {
+            handle = w.handles->insert(std::make_shared<SectionHandle>(std::move(section), writable));
+        }
+        return mapped;
+    });
+    if (!entered || result(status) == FALSE) {
+        return nullptr;
+    }
+    set_error(ERROR_SUCCESS);
+    return handle;
+}
+
+/// The view is readable, and writable when asked for.
+FLTSIM_USER LPVOID MapViewOfFile(HANDLE hFileMappingObject, DWORD dwDesiredAccess, DWORD dwFileOffsetHigh, DWORD dwFileOffsetLow,
+                                 SIZE_T dwNumberOfBytesToMap) {
+    constexpr uint64_t allocation_granularity = 0x10000;
+    const uint64_t offset = static_cast<uint64_t>(dwFileOffsetHigh) << 32 | dwFileOffsetLow;
+    if ((dwDesiredAccess & (FILE_MAP_READ | FILE_MAP_WRITE)) == 0 || (dwDesiredAccess & ~(FILE_MAP_READ | FILE_MAP_WRITE)) != 0) {
+        return fail_with<LPVOID>(dwDesiredAccess == 0 ? ERROR_INVALID_PARAMETER : ERROR_NOT_SUPPORTED);
+    }
+    if (offset % allocation_granularity != 0) {
+        return fail_with<LPVOID>(ERROR_MAPPED_ALIGNMENT);
+    }
+    const auto world = world_for_handle(hFileMappingObject);
+    if (!world) {
+        return nullptr;
+    }
+    NTSTATUS status = STATUS_SUCCESS;
+    void *base = nullptr;
+    const bool entered = enter(world, "NtMapViewOfSection", [&](World &w) {
+        const auto section = w.handles->find_as<SectionHandle>(hFileMappingObject);
+        if (!section) {
+            status = w.handles->find(hFileMappingObject) ? STATUS_OBJECT_TYPE_MISMATCH : STATUS_INVALID_HANDLE;
+        } else if ((dwDesiredAccess & FILE_MAP_WRITE) != 0 && !section->writable()) {
+            status = STATUS_ACCESS_DENIED;
+        } else {
+            status = w.io->map_view(section->section(), offset, dwNumberOfBytesToMap, &base);
+        }
+    });
+    if (!entered || result(status) == FALSE) {
+        return nullptr;
+    }
+    views().add(base, world);
+    return base;
+}
+
+/// Writes the dirty pages of the range as paging I/O; 0 bytes: to the end of the view.
+FLTSIM_USER BOOL FlushViewOfFile(LPCVOID lpBaseAddress, SIZE_T dwNumberOfBytesToFlush) {
+    const auto world = views().world_of(lpBaseAddress);
+    if (!world) {
+        return result(STATUS_NOT_MAPPED_VIEW);
+    }
+    NTSTATUS status = STATUS_SUCCESS;
+    const bool entered = enter(world, "NtFlushVirtualMemory", [&](World &w) {
+        status = w.io->flush_view(const_cast<void *>(lpBaseAddress), dwNumberOfBytesToFlush);
+    });
+    return entered ? result(status) : FALSE;
+}
+
+FLTSIM_USER BOOL UnmapViewOfFile(LPCVOID lpBaseAddress) {
+    const auto world = views().world_of(lpBaseAddress);
+    if (!world) {
+        return result(STATUS_NOT_MAPPED_VIEW);
+    }
+    // Forgotten first: as soon as it is unmapped another thread may get the same address.
+    views().remove(lpBaseAddress);
+    NTSTATUS status = STATUS_SUCCESS;
+    const bool entered = enter(world, "NtUnmapViewOfSection", [&](World &w) { status = w.io->unmap_view(const_cast<void *>(lpBaseAddress)); });
+    return entered ? result(status) : FALSE;
+}
