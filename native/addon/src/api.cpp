@@ -18,8 +18,7 @@ namespace {
 
 #if defined(_WIN32)
 
-std::wstring widen(const std::string &text)
-{
+std::wstring widen(const std::string &text) {
     int length = MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), nullptr, 0);
     std::wstring wide(static_cast<size_t>(length), L'\0');
     MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), wide.data(), length);
@@ -30,8 +29,7 @@ struct Library {
     std::string name;
     HMODULE module = nullptr;
 
-    bool open(const std::string &path, DWORD flags, std::string &message)
-    {
+    bool open(const std::string &path, DWORD flags, std::string &message) {
         name = path;
         module = LoadLibraryExW(widen(path).c_str(), nullptr, flags);
         if (module == nullptr) {
@@ -48,8 +46,7 @@ struct Library {
     std::string name;
     void *module = nullptr;
 
-    bool open(const std::string &path, std::string &message)
-    {
+    bool open(const std::string &path, std::string &message) {
         name = path;
         module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
         if (module == nullptr) {
@@ -63,8 +60,7 @@ struct Library {
 
 #endif
 
-template <class Pointer> bool bind(const Library &library, const char *symbol, Pointer &pointer, std::string &message)
-{
+template <class Pointer> bool bind(const Library &library, const char *symbol, Pointer &pointer, std::string &message) {
     void *address = library.find(symbol);
     if (address == nullptr) {
         message = library.name + " does not export " + symbol;
@@ -82,8 +78,7 @@ template <class Pointer> bool bind(const Library &library, const char *symbol, P
         return nullptr;                                                                                                \
     }
 
-std::shared_ptr<const Api> load_embedded_api(const std::string &path, std::string &message)
-{
+std::shared_ptr<const Api> load_embedded_api(const std::string &path, std::string &message) {
     Library fltsim;
     const Library *library = &fltsim;
 #if defined(_WIN32)
@@ -104,8 +99,7 @@ std::shared_ptr<const Api> load_embedded_api(const std::string &path, std::strin
 
 #if defined(_WIN32)
 
-std::shared_ptr<const Api> load_windows_api(std::string &message)
-{
+std::shared_ptr<const Api> load_windows_api(std::string &message) {
     Library fltlib, kernel32, ntdll;
     // From the system directory only: this process may run in a directory that others can write to.
     if (!fltlib.open("fltlib.dll", LOAD_LIBRARY_SEARCH_SYSTEM32, message) ||
@@ -126,25 +120,21 @@ std::shared_ptr<const Api> load_windows_api(std::string &message)
 
 // The kernel copies between a process and itself: a page fault that fails ends the call, not this process. That works with
 // every compiler, while __try does not.
-uint32_t copy_from_view(void *to, const void *view, size_t bytes)
-{
+uint32_t copy_from_view(void *to, const void *view, size_t bytes) {
     SIZE_T done = 0;
     return ReadProcessMemory(GetCurrentProcess(), view, to, bytes, &done) ? 0 : ::GetLastError();
 }
 
-uint32_t copy_to_view(void *view, const void *from, size_t bytes)
-{
+uint32_t copy_to_view(void *view, const void *from, size_t bytes) {
     SIZE_T done = 0;
     return WriteProcessMemory(GetCurrentProcess(), view, from, bytes, &done) ? 0 : ::GetLastError();
 }
 
-uint32_t system_thread_id()
-{
+uint32_t system_thread_id() {
     return ::GetCurrentThreadId();
 }
 
-void pin_this_module()
-{
+void pin_this_module() {
     HMODULE self = nullptr;
     GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
                        reinterpret_cast<LPCWSTR>(&pin_this_module), &self);
@@ -152,26 +142,22 @@ void pin_this_module()
 
 #else
 
-std::shared_ptr<const Api> load_windows_api(std::string &message)
-{
+std::shared_ptr<const Api> load_windows_api(std::string &message) {
     message = "the windows backend needs Windows: fltlib.dll is not here";
     return nullptr;
 }
 
-uint32_t copy_from_view(void *to, const void *view, size_t bytes)
-{
+uint32_t copy_from_view(void *to, const void *view, size_t bytes) {
     std::memcpy(to, view, bytes);
     return 0;
 }
 
-uint32_t copy_to_view(void *view, const void *from, size_t bytes)
-{
+uint32_t copy_to_view(void *view, const void *from, size_t bytes) {
     std::memcpy(view, from, bytes);
     return 0;
 }
 
-uint32_t system_thread_id()
-{
+uint32_t system_thread_id() {
 #if defined(__linux__)
     return static_cast<uint32_t>(syscall(SYS_gettid));
 #elif defined(__APPLE__)
@@ -183,8 +169,7 @@ uint32_t system_thread_id()
 #endif
 }
 
-void pin_this_module()
-{
+void pin_this_module() {
     Dl_info info{};
     if (dladdr(reinterpret_cast<const void *>(&pin_this_module), &info) != 0 && info.dli_fname != nullptr) {
         // The reference is kept on purpose.

@@ -81,8 +81,7 @@ struct Api {
 
     bool embedded() const { return FltSimCreateWorld != nullptr; }
     /// Makes `world` the calling thread's, for calls that take a name. Nothing on windows.
-    void select_world(uint32_t world) const
-    {
+    void select_world(uint32_t world) const {
         if (embedded()) {
             FltSimSelectWorld(world);
         }

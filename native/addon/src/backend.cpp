@@ -16,20 +16,17 @@ namespace {
 constexpr std::chrono::seconds kWorldEndLimit{10};
 } // namespace
 
-void Threads::stop()
-{
+void Threads::stop() {
     control.stop();
     second.stop();
     io.stop();
 }
 
-bool Threads::wait_ended(std::chrono::steady_clock::time_point deadline)
-{
+bool Threads::wait_ended(std::chrono::steady_clock::time_point deadline) {
     return control.wait_ended(deadline) && second.wait_ended(deadline) && io.wait_ended(deadline);
 }
 
-Backend::~Backend()
-{
+Backend::~Backend() {
     if (world_alive_.exchange(false)) {
         // Nobody closed it. Not here: this may be the JavaScript thread.
         threads->control.submit([api = api, world = world](WorkerThread &) { api->FltSimDestroyWorld(world); });
@@ -37,8 +34,7 @@ Backend::~Backend()
     threads->stop();
 }
 
-bool Backend::open_embedded(const std::string &library, const FLTSIM_OPTIONS &options, std::string &message)
-{
+bool Backend::open_embedded(const std::string &library, const FLTSIM_OPTIONS &options, std::string &message) {
     api = load_embedded_api(library, message);
     if (api == nullptr) {
         return false;
@@ -53,14 +49,12 @@ bool Backend::open_embedded(const std::string &library, const FLTSIM_OPTIONS &op
     return true;
 }
 
-bool Backend::open_windows(std::string &message)
-{
+bool Backend::open_windows(std::string &message) {
     api = load_windows_api(message);
     return api != nullptr;
 }
 
-bool Backend::ready() const
-{
+bool Backend::ready() const {
     if (closed()) {
         return false;
     }
@@ -68,29 +62,25 @@ bool Backend::ready() const
     return true;
 }
 
-Outcome Backend::last_failure() const
-{
+Outcome Backend::last_failure() const {
     const uint32_t error = api->GetLastError();
     return failure(error, static_cast<uint32_t>(api->RtlGetLastNtStatus()));
 }
 
-Outcome Backend::failure(uint32_t error, uint32_t status) const
-{
+Outcome Backend::failure(uint32_t error, uint32_t status) const {
     // The thread's last NTSTATUS may be that of an earlier call: it counts when it translates to this very error.
     const bool same = status != 0 && api->RtlNtStatusToDosError(static_cast<LONG>(status)) == error;
     return {error, same ? status : 0};
 }
 
-uint32_t Backend::thread_id(WorkerThread &thread) const
-{
+uint32_t Backend::thread_id(WorkerThread &thread) const {
     if (thread.thread_id == 0) {
         thread.thread_id = api->GetCurrentThreadId();
     }
     return thread.thread_id;
 }
 
-void Backend::close()
-{
+void Backend::close() {
     closed_ = true;
     destroy_world();
     if (!api->embedded()) {
@@ -101,15 +91,13 @@ void Backend::close()
     threads->stop();
 }
 
-void Backend::destroy_world()
-{
+void Backend::destroy_world() {
     if (world_alive_.exchange(false)) {
         api->FltSimDestroyWorld(world);
     }
 }
 
-void Backend::end_now()
-{
+void Backend::end_now() {
     closed_ = true;
     if (api == nullptr) {
         threads->stop(); // still being opened: ~Backend ends what comes of it
@@ -147,8 +135,7 @@ void Backend::end_now()
     threads->stop();
 }
 
-std::vector<std::shared_ptr<HandleState>> Backend::open_handles()
-{
+std::vector<std::shared_ptr<HandleState>> Backend::open_handles() {
     std::scoped_lock lock(mutex_);
     std::vector<std::shared_ptr<HandleState>> result;
     for (const auto &[key, weak] : handles_) {
@@ -159,20 +146,17 @@ std::vector<std::shared_ptr<HandleState>> Backend::open_handles()
     return result;
 }
 
-void Backend::add(const std::shared_ptr<HandleState> &handle)
-{
+void Backend::add(const std::shared_ptr<HandleState> &handle) {
     std::scoped_lock lock(mutex_);
     handles_.emplace(handle.get(), handle);
 }
 
-void Backend::remove(const HandleState *handle)
-{
+void Backend::remove(const HandleState *handle) {
     std::scoped_lock lock(mutex_);
     handles_.erase(handle);
 }
 
-void Backend::keep(std::shared_ptr<void> what)
-{
+void Backend::keep(std::shared_ptr<void> what) {
     std::scoped_lock lock(mutex_);
     kept_.push_back(std::move(what));
 }

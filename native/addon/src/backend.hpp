@@ -38,7 +38,7 @@ struct Outcome {
 struct Threads {
     static constexpr size_t kMaxIoThreads = 4096;
     Executor control{1}; ///< in order; the driver knows its thread
-    Executor second{1};  ///< attach, detach, closing a port: what may wait for a drain or must wait for nobody
+    Executor second{1}; ///< attach, detach, closing a port: what may wait for a drain or must wait for nobody
     Executor io{kMaxIoThreads};
 
     void stop();
@@ -47,7 +47,7 @@ struct Threads {
 };
 
 class Backend : public std::enable_shared_from_this<Backend> {
-public:
+  public:
     Backend() = default;
     ~Backend();
     Backend(const Backend &) = delete;
@@ -81,7 +81,7 @@ public:
     /// Keeps `what` for as long as the backend: the system was not seen to be done with it.
     void keep(std::shared_ptr<void> what);
 
-private:
+  private:
     void destroy_world();
     std::vector<std::shared_ptr<HandleState>> open_handles();
 

@@ -17,35 +17,29 @@ constexpr size_t kSmallAlignment = 64;
 /// it is left behind, with bytes of its own, and ends with the process.
 constexpr std::chrono::seconds kEndLimit{5};
 
-size_t alignment_for(size_t size)
-{
+size_t alignment_for(size_t size) {
     return size >= kPageBytes ? kPageBytes : kSmallAlignment;
 }
 
 } // namespace
 
 Bytes::Bytes(size_t size)
-    : data_(static_cast<uint8_t *>(
-          ::operator new(std::max<size_t>(size, 1), std::align_val_t{alignment_for(size)}))),
-      size_(size)
-{
+    : data_(static_cast<uint8_t *>(::operator new(std::max<size_t>(size, 1), std::align_val_t{alignment_for(size)}))),
+      size_(size) {
     std::memset(data_, 0, size_);
 }
 
-Bytes::~Bytes()
-{
+Bytes::~Bytes() {
     ::operator delete(data_, std::align_val_t{alignment_for(size_)});
 }
 
-Napi::Value throw_type_error(Napi::Env env, const std::string &text)
-{
+Napi::Value throw_type_error(Napi::Env env, const std::string &text) {
     const std::string message = "minipend native: " + text;
     napi_throw_type_error(env, nullptr, message.c_str());
     return {};
 }
 
-std::shared_ptr<Environment> Environment::attach(Napi::Env env)
-{
+std::shared_ptr<Environment> Environment::attach(Napi::Env env) {
     auto self = std::make_shared<Environment>(env);
     napi_value name = nullptr;
     if (napi_create_string_utf8(env, "minipend", NAPI_AUTO_LENGTH, &name) != napi_ok ||
@@ -69,15 +63,13 @@ std::shared_ptr<Environment> Environment::attach(Napi::Env env)
     return self;
 }
 
-Environment &Environment::of(napi_env env)
-{
+Environment &Environment::of(napi_env env) {
     void *data = nullptr;
     napi_get_instance_data(env, &data);
     return **static_cast<std::shared_ptr<Environment> *>(data);
 }
 
-std::shared_ptr<Call> Environment::prepare(std::function<Napi::Value(Napi::Env)> convert, Napi::Value &promise)
-{
+std::shared_ptr<Call> Environment::prepare(std::function<Napi::Value(Napi::Env)> convert, Napi::Value &promise) {
     auto call = std::make_shared<Call>();
     call->convert = std::move(convert);
     napi_value value = nullptr;
@@ -93,8 +85,7 @@ std::shared_ptr<Call> Environment::prepare(std::function<Napi::Value(Napi::Env)>
 
 Napi::Value Environment::start(Executor &executor, std::function<void(WorkerThread &)> work,
                                std::function<Napi::Value(Napi::Env)> convert, SharedBytes bytes,
-                               std::optional<Napi::Uint8Array> destination)
-{
+                               std::optional<Napi::Uint8Array> destination) {
     Napi::Value promise;
     std::shared_ptr<Call> call = prepare(std::move(convert), promise);
     if (call == nullptr) {
@@ -122,8 +113,15 @@ Napi::Value Environment::start(Executor &executor, std::function<void(WorkerThre
     return promise;
 }
 
-void Environment::complete(std::shared_ptr<Call> call)
-{
+Napi::Value Environment::answer(std::function<Napi::Value(Napi::Env)> convert) {
+    Napi::Value promise;
+    if (auto call = prepare(std::move(convert), promise)) {
+        complete(std::move(call));
+    }
+    return promise;
+}
+
+void Environment::complete(std::shared_ptr<Call> call) {
     std::scoped_lock lock(mutex_);
     if (dead_) {
         return;
@@ -135,8 +133,7 @@ void Environment::complete(std::shared_ptr<Call> call)
     }
 }
 
-void Environment::settle_hook(napi_env env, napi_value, void *context, void *)
-{
+void Environment::settle_hook(napi_env env, napi_value, void *context, void *) {
     if (env == nullptr) {
         return; // the function is being ended with a wake in its queue
     }
@@ -160,8 +157,7 @@ void Environment::settle_hook(napi_env env, napi_value, void *context, void *)
     }
 }
 
-void Environment::settle(Napi::Env env, const std::shared_ptr<Call> &call)
-{
+void Environment::settle(Napi::Env env, const std::shared_ptr<Call> &call) {
     if (call->destination != nullptr) {
         napi_value view = nullptr;
         napi_get_reference_value(env, call->destination, &view);
@@ -169,7 +165,8 @@ void Environment::settle(Napi::Env env, const std::shared_ptr<Call> &call)
         void *data = nullptr;
         napi_typedarray_type type = napi_uint8_array;
         // The view may have been detached or shrunk since the call began: its length now is what counts.
-        if (view != nullptr && napi_get_typedarray_info(env, view, &type, &length, &data, nullptr, nullptr) == napi_ok) {
+        if (view != nullptr &&
+            napi_get_typedarray_info(env, view, &type, &length, &data, nullptr, nullptr) == napi_ok) {
             const size_t bytes = std::min({length, call->bytes->copy_out, call->bytes->size()});
             if (bytes != 0) {
                 std::memcpy(data, call->bytes->data(), bytes);
@@ -198,32 +195,27 @@ void Environment::settle(Napi::Env env, const std::shared_ptr<Call> &call)
     napi_resolve_deferred(env, call->deferred, value);
 }
 
-void Environment::add_backend(const std::shared_ptr<Backend> &backend)
-{
+void Environment::add_backend(const std::shared_ptr<Backend> &backend) {
     std::erase_if(backends_, [](const Owned &other) { return other.backend.expired() && other.threads->ended(); });
     backends_.push_back({backend, backend->threads});
 }
 
-napi_value Environment::constructor(size_t kind) const
-{
+napi_value Environment::constructor(size_t kind) const {
     napi_value value = nullptr;
     napi_get_reference_value(env_, constructors_[kind], &value);
     return value;
 }
 
-void Environment::set_constructor(size_t kind, napi_value constructor)
-{
+void Environment::set_constructor(size_t kind, napi_value constructor) {
     constructors_.resize(std::max(constructors_.size(), kind + 1));
     napi_create_reference(env_, constructor, 1, &constructors_[kind]);
 }
 
-void Environment::cleanup_hook(void *data)
-{
+void Environment::cleanup_hook(void *data) {
     static_cast<Environment *>(data)->end();
 }
 
-void Environment::end()
-{
+void Environment::end() {
     std::vector<std::shared_ptr<Call>> dropped;
     {
         std::scoped_lock lock(mutex_);

@@ -27,7 +27,7 @@ struct Threads;
 
 /// Bytes of our own, aligned for any message, structure and (from one page on) unbuffered I/O.
 class Bytes {
-public:
+  public:
     explicit Bytes(size_t size);
     ~Bytes();
     Bytes(const Bytes &) = delete;
@@ -37,7 +37,7 @@ public:
 
     size_t copy_out = 0; ///< how many of them go back to JavaScript
 
-private:
+  private:
     uint8_t *data_;
     size_t size_;
 };
@@ -49,13 +49,13 @@ struct Call {
     std::function<void(WorkerThread &)> work;
     std::function<Napi::Value(Napi::Env)> convert;
     napi_deferred deferred = nullptr;
-    SharedBytes bytes;             ///< to copy out, or null
+    SharedBytes bytes; ///< to copy out, or null
     napi_ref destination = nullptr; ///< the Uint8Array they go to
-    bool failed = false;           ///< work threw: memory
+    bool failed = false; ///< work threw: memory
 };
 
 class Environment : public std::enable_shared_from_this<Environment> {
-public:
+  public:
     static std::shared_ptr<Environment> attach(Napi::Env env);
     static Environment &of(napi_env env);
 
@@ -70,13 +70,16 @@ public:
     std::shared_ptr<Call> prepare(std::function<Napi::Value(Napi::Env)> convert, Napi::Value &promise);
     void complete(std::shared_ptr<Call> call);
 
+    /// A promise that is settled with what `convert` makes, without any work.
+    Napi::Value answer(std::function<Napi::Value(Napi::Env)> convert);
+
     /// The environment's cleanup ends this backend.
     void add_backend(const std::shared_ptr<Backend> &backend);
 
     napi_value constructor(size_t kind) const;
     void set_constructor(size_t kind, napi_value constructor);
 
-private:
+  private:
     static void cleanup_hook(void *data);
     static void settle_hook(napi_env env, napi_value callback, void *context, void *data);
     void settle(Napi::Env env, const std::shared_ptr<Call> &call);

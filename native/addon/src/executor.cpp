@@ -10,25 +10,21 @@ namespace {
 constexpr std::chrono::seconds kIdleLimit{10};
 }
 
-WorkerThread::~WorkerThread()
-{
+WorkerThread::~WorkerThread() {
     if (end) {
         end();
     }
 }
 
-Executor::Executor(size_t max_threads) : shared_(std::make_shared<Shared>())
-{
+Executor::Executor(size_t max_threads) : shared_(std::make_shared<Shared>()) {
     shared_->max_threads = max_threads;
 }
 
-Executor::~Executor()
-{
+Executor::~Executor() {
     stop();
 }
 
-bool Executor::submit(Task task)
-{
+bool Executor::submit(Task task) {
     std::unique_lock lock(shared_->mutex);
     if (shared_->stopping) {
         return false;
@@ -51,29 +47,25 @@ bool Executor::submit(Task task)
     }
 }
 
-void Executor::stop()
-{
+void Executor::stop() {
     std::scoped_lock lock(shared_->mutex);
     shared_->stopping = true;
     shared_->work.notify_all();
 }
 
-bool Executor::wait_ended(std::chrono::steady_clock::time_point deadline)
-{
+bool Executor::wait_ended(std::chrono::steady_clock::time_point deadline) {
     std::unique_lock lock(shared_->mutex);
     return shared_->ended.wait_until(lock, deadline, [&] { return shared_->threads == 0; });
 }
 
-void Executor::thread_main(std::shared_ptr<Shared> shared)
-{
+void Executor::thread_main(std::shared_ptr<Shared> shared) {
     work(*shared);
     std::scoped_lock lock(shared->mutex);
     --shared->threads;
     shared->ended.notify_all();
 }
 
-void Executor::work(Shared &shared)
-{
+void Executor::work(Shared &shared) {
     WorkerThread self;
     const bool keeps = shared.max_threads == 1;
     std::unique_lock lock(shared.mutex);

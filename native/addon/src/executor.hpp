@@ -18,21 +18,21 @@ namespace minipend {
 
 /// What one worker thread keeps between tasks.
 class WorkerThread {
-public:
+  public:
     WorkerThread() = default;
     ~WorkerThread();
     WorkerThread(const WorkerThread &) = delete;
     WorkerThread &operator=(const WorkerThread &) = delete;
 
-    uint32_t thread_id = 0;    ///< as the backend names it; 0 until asked for
-    void *event = nullptr;     ///< for overlapped calls, made at the first one
+    uint32_t thread_id = 0; ///< as the backend names it; 0 until asked for
+    void *event = nullptr; ///< for overlapped calls, made at the first one
     std::function<void()> end; ///< gives `event` back when the thread ends
 };
 
 using Task = std::function<void(WorkerThread &)>;
 
 class Executor {
-public:
+  public:
     explicit Executor(size_t max_threads);
     ~Executor();
     Executor(const Executor &) = delete;
@@ -45,7 +45,7 @@ public:
     /// Waits until a stopped executor's threads have ended. False when `deadline` came first.
     bool wait_ended(std::chrono::steady_clock::time_point deadline);
 
-private:
+  private:
     struct Shared {
         std::mutex mutex;
         std::condition_variable work;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "handle_state.hpp"
 
+#include <system_error>
 #include <thread>
 
 namespace minipend {
@@ -11,8 +12,7 @@ constexpr std::chrono::milliseconds kCancelPause{2};
 constexpr DWORD kThreadTerminate = 0x0001; ///< the right that CancelSynchronousIo asks for
 } // namespace
 
-bool IoCall::begin(Way way, uint32_t thread_id)
-{
+bool IoCall::begin(Way way, uint32_t thread_id) {
     std::scoped_lock lock(mutex_);
     if (cancelled_) {
         state_ = State::done;
@@ -24,20 +24,17 @@ bool IoCall::begin(Way way, uint32_t thread_id)
     return true;
 }
 
-void IoCall::end()
-{
+void IoCall::end() {
     std::scoped_lock lock(mutex_);
     state_ = State::done;
 }
 
-void IoCall::mark_cancelled()
-{
+void IoCall::mark_cancelled() {
     std::scoped_lock lock(mutex_);
     cancelled_ = true;
 }
 
-IoCall::Attempt IoCall::try_cancel(const Api &api)
-{
+IoCall::Attempt IoCall::try_cancel(const Api &api) {
     // Under the lock, so that the worker cannot leave this call and enter another one, which would be cancelled in its place.
     std::scoped_lock lock(mutex_);
     if (state_ != State::running) {
@@ -55,25 +52,26 @@ IoCall::Attempt IoCall::try_cancel(const Api &api)
     return cancelled ? Attempt::over : Attempt::again;
 }
 
-void IoCall::cancel(const Backend &backend)
-{
+void IoCall::cancel(const Backend &backend) {
     // "Nothing to cancel" also comes in the moment between begin() and the system's taking the call.
     for (int attempt = 0; attempt < kCancelAttempts; ++attempt) {
-        if (!backend.ready() || try_cancel(*backend.api) == Attempt::over) {
+        if (backend.closed() && backend.api->embedded()) {
+            return; // the world's end brings the call back
+        }
+        backend.api->select_world(backend.world);
+        if (try_cancel(*backend.api) == Attempt::over) {
             return;
         }
         std::this_thread::sleep_for(kCancelPause);
     }
 }
 
-HandleState::HandleState(std::shared_ptr<Backend> backend, std::shared_ptr<Environment> environment,
-                         Executor &close_on, std::function<Outcome()> closer)
-    : backend(std::move(backend)), environment(std::move(environment)), close_on_(close_on), closer_(std::move(closer))
-{
-}
+HandleState::HandleState(std::shared_ptr<Backend> backend, std::shared_ptr<Environment> environment, Executor &close_on,
+                         std::function<Outcome()> closer)
+    : backend(std::move(backend)), environment(std::move(environment)), close_on_(close_on),
+      closer_(std::move(closer)) {}
 
-HandleState::~HandleState()
-{
+HandleState::~HandleState() {
     backend->remove(this);
     if (!closing_) {
         // The task keeps the backend, and with it the executor. One that has stopped belongs to a backend that has ended.
@@ -81,8 +79,7 @@ HandleState::~HandleState()
     }
 }
 
-bool HandleState::enter()
-{
+bool HandleState::enter() {
     std::scoped_lock lock(mutex_);
     if (closing_ || backend->closed()) {
         return false;
@@ -91,8 +88,7 @@ bool HandleState::enter()
     return true;
 }
 
-void HandleState::leave()
-{
+void HandleState::leave() {
     std::unique_lock lock(mutex_);
     --entered_;
     if (entered_ == 0 && closing_ && !closed_) {
@@ -101,8 +97,7 @@ void HandleState::leave()
     }
 }
 
-Napi::Value HandleState::close(Napi::Env, std::function<Napi::Value(Napi::Env, const Outcome &)> convert)
-{
+Napi::Value HandleState::close(Napi::Env, std::function<Napi::Value(Napi::Env, const Outcome &)> convert) {
     Napi::Value promise;
     auto self = shared_from_this();
     auto call = environment->prepare([self, convert](Napi::Env env) { return convert(env, self->outcome_); }, promise);
@@ -126,8 +121,7 @@ Napi::Value HandleState::close(Napi::Env, std::function<Napi::Value(Napi::Env, c
     return promise;
 }
 
-void HandleState::close_unasked()
-{
+void HandleState::close_unasked() {
     std::unique_lock lock(mutex_);
     if (closing_) {
         return;
@@ -140,16 +134,24 @@ void HandleState::close_unasked()
     }
 }
 
-void HandleState::begin_close()
-{
+void HandleState::begin_close() {
     auto self = shared_from_this();
-    if (!close_on_.submit([self](WorkerThread &) { self->run_close(); })) {
-        answer_closers({0, 0}); // the backend has ended, and this handle with it
+    if (close_on_.submit([self](WorkerThread &) { self->run_close(); })) {
+        return;
     }
+    // The backend has ended. A world took its handles along; Windows did not, and this may be the JavaScript thread.
+    if (!backend->api->embedded()) {
+        try {
+            std::thread([self] { self->run_close(); }).detach();
+            return;
+        } catch (const std::system_error &) {
+            // No thread is to be had: the handle stays open until the process ends.
+        }
+    }
+    answer_closers({0, 0});
 }
 
-void HandleState::run_close()
-{
+void HandleState::run_close() {
     Outcome outcome{0, 0};
     if (!(backend->closed() && backend->api->embedded())) {
         backend->api->select_world(backend->world);
@@ -158,8 +160,7 @@ void HandleState::run_close()
     answer_closers(outcome);
 }
 
-void HandleState::answer_closers(Outcome outcome)
-{
+void HandleState::answer_closers(Outcome outcome) {
     std::vector<std::shared_ptr<Call>> closers;
     {
         std::scoped_lock lock(mutex_);

@@ -17,7 +17,7 @@ namespace minipend {
 
 /// One call on a file that can be cancelled.
 class IoCall {
-public:
+  public:
     enum class Way { thread, overlapped };
 
     /// `address` lasts as long as the call; `buffer` is what the system reads or writes.
@@ -33,7 +33,7 @@ public:
 
     OVERLAPPED overlapped{};
 
-private:
+  private:
     enum class State { queued, running, done };
     enum class Attempt { over, again };
     Attempt try_cancel(const Api &api);
@@ -48,7 +48,7 @@ private:
 };
 
 class HandleState : public std::enable_shared_from_this<HandleState> {
-public:
+  public:
     /// `closer` closes what this is about; it is called on a thread of `close_on`, which is one of the backend's executors.
     HandleState(std::shared_ptr<Backend> backend, std::shared_ptr<Environment> environment, Executor &close_on,
                 std::function<Outcome()> closer);
@@ -68,7 +68,7 @@ public:
     void close_unasked();
     virtual void cancel_all() {}
 
-private:
+  private:
     void begin_close();
     void run_close();
     void answer_closers(Outcome outcome);
@@ -85,10 +85,9 @@ private:
 
 /// RAII: one use of a handle. `inside()` tells whether the handle could be entered.
 template <class State> class Use {
-public:
+  public:
     explicit Use(std::shared_ptr<State> state) : state_(std::move(state)), inside_(state_->enter()) {}
-    ~Use()
-    {
+    ~Use() {
         if (inside_) {
             state_->leave();
         }
@@ -99,7 +98,7 @@ public:
     State &operator*() const { return *state_; }
     State *operator->() const { return state_.get(); }
 
-private:
+  private:
     std::shared_ptr<State> state_;
     bool inside_;
 };

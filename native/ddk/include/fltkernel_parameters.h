@@ -35,7 +35,7 @@ typedef struct _INTERFACE *PINTERFACE;
 typedef struct _DEVICE_CAPABILITIES *PDEVICE_CAPABILITIES;
 typedef struct _IO_RESOURCE_REQUIREMENTS_LIST *PIO_RESOURCE_REQUIREMENTS_LIST;
 
-typedef enum _BUS_QUERY_ID_TYPE {
+typedef enum {
     BusQueryDeviceID = 0,
     BusQueryHardwareIDs = 1,
     BusQueryCompatibleIDs = 2,
@@ -45,7 +45,7 @@ typedef enum _BUS_QUERY_ID_TYPE {
 } BUS_QUERY_ID_TYPE,
     *PBUS_QUERY_ID_TYPE;
 
-typedef enum _DEVICE_TEXT_TYPE {
+typedef enum {
     DeviceTextDescription = 0,
     DeviceTextLocationInformation = 1,
 } DEVICE_TEXT_TYPE,

@@ -15,7 +15,7 @@
 #error "fltsim_user.h is for hosts without windows.h"
 #endif
 
-#include <ntdef.h>
+#include <fltuser.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -34,14 +34,6 @@ typedef HANDLE *LPHANDLE;
 #ifndef INVALID_HANDLE_VALUE
 #define INVALID_HANDLE_VALUE ((HANDLE)(intptr_t)-1)
 #endif
-#ifndef S_OK
-#define S_OK ((HRESULT)0)
-#endif
-#ifndef HRESULT_FROM_WIN32
-#define HRESULT_FROM_WIN32(x)                                                                                          \
-    ((HRESULT)(x) <= 0 ? (HRESULT)(x) : (HRESULT)(((uint32_t)(x) & 0x0000FFFFu) | (7u << 16) | 0x80000000u))
-#endif
-
 typedef struct _SECURITY_ATTRIBUTES {
     DWORD nLength;
     LPVOID lpSecurityDescriptor;

@@ -30,11 +30,11 @@ enum { FLTSIM_CLOCK_WALL = 0, FLTSIM_CLOCK_VIRTUAL = 1 };
 enum { FLTSIM_EXECUTOR_FIBERS = 0, FLTSIM_EXECUTOR_THREADS = 1 };
 
 typedef struct _FLTSIM_OPTIONS {
-    uint32_t SizeBytes;      ///< sizeof(FLTSIM_OPTIONS)
+    uint32_t SizeBytes; ///< sizeof(FLTSIM_OPTIONS)
     uint32_t ProcessorCount; ///< 2 or more
-    uint64_t Seed;           ///< of the scheduler
-    uint32_t Clock;          ///< FLTSIM_CLOCK_*
-    uint32_t Executor;       ///< FLTSIM_EXECUTOR_*
+    uint64_t Seed; ///< of the scheduler
+    uint32_t Clock; ///< FLTSIM_CLOCK_*
+    uint32_t Executor; ///< FLTSIM_EXECUTOR_*
     const char *DriverImage; ///< UTF-8 path of the driver image that FilterLoad(L"minipend") loads
 } FLTSIM_OPTIONS;
 

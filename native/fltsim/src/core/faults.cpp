@@ -49,11 +49,15 @@ static_assert(std::ranges::is_sorted(KNOWN));
 
 } // namespace
 
-bool FaultSwitches::known(std::string_view function) { return std::ranges::binary_search(KNOWN, function); }
+bool FaultSwitches::known(std::string_view function) {
+    return std::ranges::binary_search(KNOWN, function);
+}
 
 bool FaultSwitches::set(std::string_view function, uint32_t skip, uint32_t count) {
     const auto name = std::ranges::lower_bound(KNOWN, function);
-    if (name == KNOWN.end() || *name != function) return false;
+    if (name == KNOWN.end() || *name != function) {
+        return false;
+    }
     const std::lock_guard guard(mutex_);
     if (count == 0) {
         switches_.erase(*name);
@@ -65,10 +69,14 @@ bool FaultSwitches::set(std::string_view function, uint32_t skip, uint32_t count
 }
 
 bool FaultSwitches::fires(std::string_view function) {
-    if (armed_.load(std::memory_order_relaxed) == 0) return false;
+    if (armed_.load(std::memory_order_relaxed) == 0) {
+        return false;
+    }
     const std::lock_guard guard(mutex_);
     const auto found = switches_.find(function);
-    if (found == switches_.end()) return false;
+    if (found == switches_.end()) {
+        return false;
+    }
     if (found->second.skip != 0) {
         --found->second.skip;
         return false;
@@ -82,8 +90,12 @@ bool FaultSwitches::fires(std::string_view function) {
 
 bool fault(const char *function) {
     World &here = world();
-    if (!FaultSwitches::known(function)) bugcheck("UNMODELLED", function, "asks for a fault switch that core/faults.cpp does not list");
-    if (!here.faults->fires(function)) return false;
+    if (!FaultSwitches::known(function)) {
+        bugcheck("UNMODELLED", function, "asks for a fault switch that core/faults.cpp does not list");
+    }
+    if (!here.faults->fires(function)) {
+        return false;
+    }
     here.note(std::string("fault: ") + function + " fails on request");
     return true;
 }

@@ -13,14 +13,14 @@
 namespace fltsim {
 
 class FaultSwitches {
-public:
+  public:
     static bool known(std::string_view function);
     /// False: no such switch. Count 0 switches off.
     bool set(std::string_view function, uint32_t skip, uint32_t count);
     /// Counts a call of the function; true when it has to fail.
     bool fires(std::string_view function);
 
-private:
+  private:
     struct Switch {
         uint32_t skip = 0;
         uint32_t count = 0;

@@ -69,7 +69,7 @@ struct Stack {
 
 /// Stacks are reused: making one costs two system calls and a page fault for each page touched.
 class StackPool {
-public:
+  public:
     Stack take() {
         {
             const std::lock_guard guard(mutex_);
@@ -81,7 +81,8 @@ public:
         }
         Stack stack;
         stack.guard_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-        stack.base = mmap(nullptr, stack.guard_bytes + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        stack.base =
+            mmap(nullptr, stack.guard_bytes + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (stack.base == MAP_FAILED || mprotect(stack.base, stack.guard_bytes, PROT_NONE) != 0) {
             std::perror("fltsim: no memory for a simulated thread's stack");
             std::abort();
@@ -101,7 +102,7 @@ public:
         }
     }
 
-private:
+  private:
     static constexpr size_t KEPT = 64;
     std::mutex mutex_;
     std::vector<Stack> free_;
@@ -244,8 +245,8 @@ Fiber::Fiber(std::function<void()> entry) : Fiber() {
     impl_->context.uc_stack.ss_sp = impl_->stack.low();
     impl_->context.uc_stack.ss_size = STACK_BYTES;
     const auto self = reinterpret_cast<uintptr_t>(impl_.get());
-    makecontext(&impl_->context, reinterpret_cast<void (*)()>(ucontext_main), 2, static_cast<unsigned int>(self >> 16 >> 16),
-                static_cast<unsigned int>(self));
+    makecontext(&impl_->context, reinterpret_cast<void (*)()>(ucontext_main), 2,
+                static_cast<unsigned int>(self >> 16 >> 16), static_cast<unsigned int>(self));
 #endif
 #if FLTSIM_TSAN
     impl_->tsan = __tsan_create_fiber(0);
@@ -267,7 +268,9 @@ std::unique_ptr<Fiber> Fiber::of_host_thread() {
 
 Fiber::~Fiber() {
 #if FLTSIM_TSAN
-    if (impl_->tsan_owned) __tsan_destroy_fiber(impl_->tsan);
+    if (impl_->tsan_owned) {
+        __tsan_destroy_fiber(impl_->tsan);
+    }
 #endif
 #if FLTSIM_FIBER_WIN32
     if (impl_->converted) {
@@ -276,11 +279,15 @@ Fiber::~Fiber() {
         DeleteFiber(impl_->native);
     }
 #else
-    if (impl_->stack.base != nullptr) stack_pool().give(impl_->stack);
+    if (impl_->stack.base != nullptr) {
+        stack_pool().give(impl_->stack);
+    }
 #endif
 }
 
-void Fiber::switch_to(Fiber &from, Fiber &to) { leave(*from.impl_, *to.impl_, false); }
+void Fiber::switch_to(Fiber &from, Fiber &to) {
+    leave(*from.impl_, *to.impl_, false);
+}
 
 void Fiber::exit_to(Fiber &from, Fiber &to) {
     leave(*from.impl_, *to.impl_, true);
@@ -290,8 +297,11 @@ void Fiber::exit_to(Fiber &from, Fiber &to) {
 void Fiber::abandon(std::unique_ptr<Fiber> fiber) {
 #if FLTSIM_ASAN
     // Objects that only this stack refers to are not freed; they must not be reported as leaks of the program either.
+    static std::mutex mutex;
+    static auto &abandoned = *new std::vector<std::unique_ptr<Fiber>>;
+    const std::lock_guard guard(mutex);
     __lsan_register_root_region(fiber->impl_->stack.low(), STACK_BYTES);
-    static_cast<void>(fiber.release());
+    abandoned.push_back(std::move(fiber));
 #else
     fiber.reset();
 #endif

@@ -14,7 +14,7 @@
 namespace fltsim {
 
 class Fiber {
-public:
+  public:
     /// A fiber that will run `entry` on a stack of its own.
     explicit Fiber(std::function<void()> entry);
     /// The calling host thread itself, as something to switch back to.
@@ -32,7 +32,7 @@ public:
 
     struct Impl;
 
-private:
+  private:
     Fiber();
     std::unique_ptr<Impl> impl_;
 };

@@ -3,6 +3,7 @@
 // This module provides: the loop of the fiber executor: what runs next, the clock, host calls, the end (fiber_scheduler.hpp).
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -32,11 +33,15 @@ void FiberScheduler::loop() {
 }
 
 bool FiberScheduler::step() {
-    if (halted_) return false;
+    if (halted_) {
+        return false;
+    }
     ++steps_;
     if (world_.options.virtual_clock) {
         ++virtual_now_100ns_; // so that a thread that polls the clock sees it move
-        if (steps_ % STEPS_WITHOUT_HOST_CALLS == 0) accept_host_calls();
+        if (steps_ % STEPS_WITHOUT_HOST_CALLS == 0) {
+            accept_host_calls();
+        }
     } else if (attention_.load(std::memory_order_relaxed)) {
         accept_host_calls();
     }
@@ -45,10 +50,14 @@ bool FiberScheduler::step() {
             ending_seen_ = true;
             const std::vector<Thread *> all = all_;
             for (Thread *thread : all) {
-                if (thread->daemon && thread->impl->state == State::Blocked) make_ready(*thread);
+                if (thread->daemon && thread->impl->state == State::Blocked) {
+                    make_ready(*thread);
+                }
             }
         }
-        if (++ending_steps_ > ENDING_STEPS) return false;
+        if (++ending_steps_ > ENDING_STEPS) {
+            return false;
+        }
     }
     const uint64_t now = interrupt_time_100ns();
     expire_deadlines(now);
@@ -83,7 +92,9 @@ void FiberScheduler::accept_host_calls() {
     calls_.clear();
     for (const std::shared_ptr<HostRecord> &record : ended_hosts_) {
         Thread *thread = record->thread;
-        if (thread == nullptr) continue;
+        if (thread == nullptr) {
+            continue;
+        }
         record->thread = nullptr;
         thread->terminating = true;
         thread->ended = true;
@@ -98,32 +109,40 @@ void FiberScheduler::accept_host_calls() {
 }
 
 void FiberScheduler::expire_deadlines(uint64_t now_100ns) {
-    while (!deadlines_.empty() && deadlines_.begin()->first <= now_100ns) make_ready(*deadlines_.begin()->second);
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now_100ns) {
+        make_ready(*deadlines_.begin()->second);
+    }
 }
 
 uint32_t FiberScheduler::pick_unpinned() {
-    std::vector<uint32_t> free;
+    std::array<uint32_t, MAX_PROCESSORS> free;
+    uint32_t count = 0;
     for (uint32_t index = 0; index < processors_.size(); ++index) {
-        if (processors_[index].pinned == nullptr) free.push_back(index);
+        if (processors_[index].pinned == nullptr) {
+            free[count++] = index;
+        }
     }
-    return free[world_.random(free.size())];
+    return free[count == 1 ? 0 : world_.random(count)];
 }
 
 bool FiberScheduler::run_one(uint64_t now_100ns) {
     uint64_t unpinned = 0;
-    std::vector<uint32_t> pinned_ready;
+    std::array<uint32_t, MAX_PROCESSORS> pinned_ready;
+    uint64_t pinned_choices = 0;
     for (uint32_t index = 0; index < processors_.size(); ++index) {
         const Thread *pinned = processors_[index].pinned;
         if (pinned == nullptr) {
             ++unpinned;
         } else if (pinned->impl->state == State::Ready) {
-            pinned_ready.push_back(index);
+            pinned_ready[pinned_choices++] = index;
         }
     }
     const uint64_t free_choices = unpinned != 0 ? ready_.size() : 0;
     const uint64_t dpc_choices = unpinned != 0 && !dpcs_.empty() && dpcs_.begin()->first <= now_100ns ? 1 : 0;
-    const uint64_t choices = free_choices + dpc_choices + pinned_ready.size();
-    if (choices == 0) return false;
+    const uint64_t choices = free_choices + dpc_choices + pinned_choices;
+    if (choices == 0) {
+        return false;
+    }
     uint64_t choice = choices == 1 ? 0 : world_.random(choices);
     if (choice < free_choices) {
         Thread &thread = *ready_[choice];
@@ -177,15 +196,21 @@ void FiberScheduler::resume(Thread &thread) {
 void FiberScheduler::run(Thread &thread, uint32_t index) {
     // A thread that ran elsewhere before has no claim there any more.
     Processor &before = processors_[thread.impl->processor];
-    if (before.current == &thread) before.current = nullptr;
+    if (before.current == &thread) {
+        before.current = nullptr;
+    }
     thread.impl->processor = index;
-    if (thread.borrowed == nullptr) processors_[index].current = &thread;
+    if (thread.borrowed == nullptr) {
+        processors_[index].current = &thread;
+    }
     resume(thread);
     after_run(thread, index);
 }
 
 void FiberScheduler::after_run(Thread &thread, uint32_t index) {
-    if (halted_) return;
+    if (halted_) {
+        return;
+    }
     Processor &processor = processors_[index];
     switch (thread.impl->state) {
     case State::Ready:
@@ -196,13 +221,17 @@ void FiberScheduler::after_run(Thread &thread, uint32_t index) {
         }
         break;
     case State::Spinning:
-        if (thread.irql >= DISPATCH_LEVEL) processor.pinned = &thread;
+        if (thread.irql >= DISPATCH_LEVEL) {
+            processor.pinned = &thread;
+        }
         break;
     case State::Idle:
         if (thread.borrowed != nullptr) {
             thread.borrowed = nullptr;
             idle_dpc_contexts_.push_back(&thread);
-            if (processor.interrupted != nullptr) ready_.push_back(std::exchange(processor.interrupted, nullptr));
+            if (processor.interrupted != nullptr) {
+                ready_.push_back(std::exchange(processor.interrupted, nullptr));
+            }
         } else {
             processor.current = nullptr;
             finish_host_call(thread);
@@ -239,7 +268,9 @@ void FiberScheduler::run_clock_job(std::function<void()> job) {
 std::optional<uint64_t> FiberScheduler::next_due() const {
     std::optional<uint64_t> due;
     const auto consider = [&due](const auto &queue) {
-        if (!queue.empty() && (!due || queue.begin()->first < *due)) due = queue.begin()->first;
+        if (!queue.empty() && (!due || queue.begin()->first < *due)) {
+            due = queue.begin()->first;
+        }
     };
     consider(deadlines_);
     consider(timers_);
@@ -247,21 +278,20 @@ std::optional<uint64_t> FiberScheduler::next_due() const {
     return due;
 }
 
-bool FiberScheduler::work_outstanding() const {
-    return outstanding_calls_ != 0 || std::any_of(all_.begin(), all_.end(), [](const Thread *thread) {
-               return !thread->daemon && thread->impl->state != State::Idle;
-           });
-}
-
 bool FiberScheduler::idle() {
-    if (halted_ || ending_seen_) return false;
-    const bool spinning = std::any_of(processors_.begin(), processors_.end(), [](const Processor &p) { return p.pinned != nullptr; });
+    if (halted_ || ending_seen_) {
+        return false;
+    }
+    const bool spinning =
+        std::any_of(processors_.begin(), processors_.end(), [](const Processor &p) { return p.pinned != nullptr; });
     if (spinning) {
         report_stuck("DEADLOCK", "every processor that could go on waits for a spin lock");
         return false;
     }
     std::unique_lock lock(door_->mutex);
-    if (end_wanted_) return world_.ending() && !ending_seen_;
+    if (end_wanted_) {
+        return world_.ending() && !ending_seen_;
+    }
     if (!calls_.empty() || !ended_hosts_.empty()) {
         lock.unlock();
         accept_host_calls();
@@ -271,20 +301,23 @@ bool FiberScheduler::idle() {
     if (!world_.options.virtual_clock) {
         if (due) {
             const uint64_t now = interrupt_time_100ns();
-            if (*due > now) loop_wanted_.wait_for(lock, std::chrono::nanoseconds((*due - now) * 100));
+            if (*due > now) {
+                loop_wanted_.wait_for(lock, std::chrono::nanoseconds((*due - now) * 100));
+            }
         } else {
             loop_wanted_.wait(lock);
         }
         return true;
     }
-    const bool outstanding = work_outstanding();
-    if (due && outstanding && *due <= virtual_limit_100ns_) {
+    // Only while a host call is in the world: what happens between two calls must not depend on how long the host takes.
+    if (due && outstanding_calls_ != 0 && *due <= virtual_limit_100ns_) {
         virtual_now_100ns_ = std::max(virtual_now_100ns_, *due);
         return true;
     }
     if (outstanding_calls_ != 0) {
         lock.unlock();
-        report_stuck("HANG", due ? "the virtual clock ran for an hour and a host call has not returned" : "nothing can ever become ready");
+        report_stuck("HANG", due ? "the virtual clock ran for an hour and a host call has not returned"
+                                 : "nothing can ever become ready");
         return false;
     }
     loop_wanted_.wait(lock);
@@ -293,7 +326,9 @@ bool FiberScheduler::idle() {
 
 void FiberScheduler::report_stuck(const char *rule, const char *what) {
     std::string text = what;
-    for (const std::string &line : describe_threads()) text += "; " + line;
+    for (const std::string &line : describe_threads()) {
+        text += "; " + line;
+    }
     run_clock_job([this, rule, text] { world_.stop(rule, "scheduler", text); });
 }
 
@@ -302,7 +337,9 @@ void FiberScheduler::leave_loop() {
     door_->closed = true;
     door_->finished = true;
     for (const auto &[thread, record] : host_of_) {
-        if (record->state != HostRecord::State::Running) continue;
+        if (record->state != HostRecord::State::Running) {
+            continue;
+        }
         record->state = HostRecord::State::Failed;
         record->changed.notify_all();
     }

@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace fltsim {
 
 FiberScheduler::FiberScheduler(World &world)
-    : world_(world), door_(std::make_shared<HostDoor>()), zero_ns_(monotonic_ns()), processors_(world.options.processor_count) {
+    : world_(world), door_(std::make_shared<HostDoor>()), zero_ns_(monotonic_ns()),
+      processors_(world.options.processor_count) {
     door_->on_host_ended = [this](const std::shared_ptr<HostRecord> &record) {
         ended_hosts_.push_back(record);
         attention_ = true;
@@ -35,7 +37,10 @@ FiberScheduler::~FiberScheduler() {
         door_->on_host_ended = nullptr;
     }
     for (Thread *thread : all_) {
-        if (thread->impl->fiber) Fiber::abandon(std::move(thread->impl->fiber));
+        // Between two jobs nothing of anybody is on the stack; in the middle of something everything may be.
+        if (thread->impl->state != State::Idle && thread->impl->fiber) {
+            Fiber::abandon(std::move(thread->impl->fiber));
+        }
         thread->ended = true;
         thread->dereference();
     }
@@ -73,10 +78,12 @@ void FiberScheduler::run_guarded(Thread &thread, const std::function<void()> &fn
     } catch (...) {
         world_.stop("MODEL EXCEPTION", what, "an exception of an unknown type");
     }
-    if (thread.irql != PASSIVE_LEVEL || thread.model_depth != 0 || thread.spin_locks_held != 0 || thread.kernel_apc_disable != 0) {
+    if (thread.irql != PASSIVE_LEVEL || thread.model_depth != 0 || thread.spin_locks_held != 0 ||
+        thread.kernel_apc_disable != 0) {
         world_.stop("V15 thread ends with something held", what,
-                    "IRQL " + std::to_string(thread.irql) + ", critical regions " + std::to_string(thread.kernel_apc_disable) +
-                        ", spin locks " + std::to_string(thread.spin_locks_held) + ", model calls " + std::to_string(thread.model_depth));
+                    "IRQL " + std::to_string(thread.irql) + ", critical regions " +
+                        std::to_string(thread.kernel_apc_disable) + ", spin locks " +
+                        std::to_string(thread.spin_locks_held) + ", model calls " + std::to_string(thread.model_depth));
     }
 }
 
@@ -99,9 +106,9 @@ void FiberScheduler::host_main(Thread &thread, HostRecord &record) {
 
 void FiberScheduler::dpc_main(Thread &thread) {
     for (;;) {
-        const auto dpc = dpc_of_.extract(&thread);
         thread.irql = DISPATCH_LEVEL;
         try {
+            const auto dpc = dpc_of_.extract(&thread); // what it holds must be gone before this context rests
             dpc.mapped()();
         } catch (...) {
             world_.stop("MODEL EXCEPTION", "DPC", "a DPC routine of the model threw");
@@ -115,9 +122,8 @@ void FiberScheduler::dpc_main(Thread &thread) {
 
 void FiberScheduler::clock_main() {
     for (;;) {
-        const std::function<void()> job = std::move(clock_job_);
-        clock_job_ = nullptr;
         try {
+            const std::function<void()> job = std::exchange(clock_job_, nullptr);
             job();
         } catch (...) {
             world_.stop("MODEL EXCEPTION", "clock", "a timer function of the model threw");
@@ -130,9 +136,13 @@ namespace {
 thread_local const FiberScheduler *t_loop_of = nullptr;
 }
 
-void FiberScheduler::enter_loop() { t_loop_of = this; }
+void FiberScheduler::enter_loop() {
+    t_loop_of = this;
+}
 
-bool FiberScheduler::in_loop() const { return t_loop_of == this; }
+bool FiberScheduler::in_loop() const {
+    return t_loop_of == this;
+}
 
 void FiberScheduler::switch_out(Thread &thread, State state) {
     thread.impl->state = state;
@@ -140,7 +150,9 @@ void FiberScheduler::switch_out(Thread &thread, State state) {
 }
 
 void FiberScheduler::forget_deadline(Thread &thread) {
-    if (!thread.impl->in_deadlines) return;
+    if (!thread.impl->in_deadlines) {
+        return;
+    }
     deadlines_.erase(thread.impl->deadline_position);
     thread.impl->in_deadlines = false;
 }
@@ -150,12 +162,16 @@ void FiberScheduler::make_ready(Thread &thread) {
     const auto list = waiters_.find(thread.impl->channel);
     if (list != waiters_.end()) {
         std::erase(list->second, &thread);
-        if (list->second.empty()) waiters_.erase(list);
+        if (list->second.empty()) {
+            waiters_.erase(list);
+        }
     }
     thread.impl->channel = nullptr;
     thread.impl->deadline_100ns.reset();
     thread.impl->state = State::Ready;
-    if (thread.irql < DISPATCH_LEVEL) ready_.push_back(&thread);
+    if (thread.irql < DISPATCH_LEVEL) {
+        ready_.push_back(&thread);
+    }
 }
 
 void FiberScheduler::wait_on(Thread &thread, State state, const void *channel, std::optional<uint64_t> deadline_100ns) {
@@ -169,15 +185,26 @@ void FiberScheduler::wait_on(Thread &thread, State state, const void *channel, s
     switch_out(thread, state);
 }
 
-bool FiberScheduler::block(const void *channel, const std::function<bool()> &pred, std::optional<uint64_t> deadline_100ns) {
+bool FiberScheduler::block(const void *channel, const std::function<bool()> &pred,
+                           std::optional<uint64_t> deadline_100ns) {
     Thread &thread = executing();
-    if (thread.irql >= DISPATCH_LEVEL) world_.stop("V5 IRQL too high", "wait", "a wait at IRQL " + std::to_string(thread.irql));
+    if (thread.irql >= DISPATCH_LEVEL) {
+        world_.stop("V5 IRQL too high", "wait", "a wait at IRQL " + std::to_string(thread.irql));
+    }
     for (;;) {
-        if (pred()) return true;
-        if (!in_loop()) return false; // the world is being made or freed: nobody else will run
-        if (deadline_100ns && interrupt_time_100ns() >= *deadline_100ns) return false;
+        if (pred()) {
+            return true;
+        }
+        if (!in_loop()) {
+            return false; // the world is being made or freed: nobody else will run
+        }
+        if (deadline_100ns && interrupt_time_100ns() >= *deadline_100ns) {
+            return false;
+        }
         if (thread.daemon && world_.ending()) {
-            if (++thread.impl->waits_while_ending <= WAITS_WHILE_ENDING) return false;
+            if (++thread.impl->waits_while_ending <= WAITS_WHILE_ENDING) {
+                return false;
+            }
             deadline_100ns.reset(); // it does not leave: let it rest
         }
         wait_on(thread, State::Blocked, channel, deadline_100ns);
@@ -187,30 +214,46 @@ bool FiberScheduler::block(const void *channel, const std::function<bool()> &pre
 void FiberScheduler::spin_wait(const void *channel, const std::function<bool()> &pred) {
     Thread &thread = executing();
     while (!pred()) {
-        if (&thread == clock_) world_.stop("UNMODELLED", "spin wait", "a timer function of the model waits for a spin lock");
-        if (!in_loop()) world_.stop("DEADLOCK", "spin wait", "a spin lock is held while the world is made or freed");
+        if (&thread == clock_) {
+            world_.stop("UNMODELLED", "spin wait", "a timer function of the model waits for a spin lock");
+        }
+        if (!in_loop()) {
+            world_.stop("DEADLOCK", "spin wait", "a spin lock is held while the world is made or freed");
+        }
         wait_on(thread, State::Spinning, channel, {});
     }
 }
 
 void FiberScheduler::wake(const void *channel) {
     const auto list = waiters_.find(channel);
-    if (list == waiters_.end()) return;
+    if (list == waiters_.end()) {
+        return;
+    }
     const std::vector<Thread *> woken = std::move(list->second);
     waiters_.erase(list);
-    for (Thread *thread : woken) make_ready(*thread);
+    for (Thread *thread : woken) {
+        make_ready(*thread);
+    }
 }
 
 void FiberScheduler::yield() {
     // Three of four scheduling points go straight on: enough interleaving, and calls stay cheap.
-    if (!in_loop() || world_.random(4) != 0) return;
+    if (!in_loop() || world_.random(4) != 0) {
+        return;
+    }
     Thread &thread = executing();
-    if (&thread != clock_) switch_out(thread, State::Ready);
+    if (&thread != clock_) {
+        switch_out(thread, State::Ready);
+    }
 }
 
-void FiberScheduler::queue_dpc(std::function<void()> dpc, uint64_t due_100ns) { dpcs_.emplace(due_100ns, std::move(dpc)); }
+void FiberScheduler::queue_dpc(std::function<void()> dpc, uint64_t due_100ns) {
+    dpcs_.emplace(due_100ns, std::move(dpc));
+}
 
-void FiberScheduler::at(uint64_t due_100ns, std::function<void()> fn) { timers_.emplace(due_100ns, std::move(fn)); }
+void FiberScheduler::at(uint64_t due_100ns, std::function<void()> fn) {
+    timers_.emplace(due_100ns, std::move(fn));
+}
 
 bool FiberScheduler::host_call(const std::function<void()> &fn, bool even_when_closing) {
     if (world_or_null() == &world_) { // already one of the world's threads
@@ -219,33 +262,43 @@ bool FiberScheduler::host_call(const std::function<void()> &fn, bool even_when_c
     }
     const std::shared_ptr<HostRecord> record = door_->record_of_caller();
     std::unique_lock lock(door_->mutex);
-    if (door_->finished || (door_->closed && !even_when_closing)) return false;
+    if (door_->finished || (door_->closed && !even_when_closing)) {
+        return false;
+    }
     record->fn = &fn;
     record->state = HostRecord::State::Queued;
     calls_.push_back(record);
     attention_ = true;
     loop_wanted_.notify_one();
-    record->changed.wait(lock, [&] { return record->state == HostRecord::State::Done || record->state == HostRecord::State::Failed; });
+    record->changed.wait(
+        lock, [&] { return record->state == HostRecord::State::Done || record->state == HostRecord::State::Failed; });
     return record->state == HostRecord::State::Done;
 }
 
-uint32_t FiberScheduler::current_processor() { return has_context() ? executing().impl->processor : 0; }
+uint32_t FiberScheduler::current_processor() {
+    return has_context() ? executing().impl->processor : 0;
+}
 
 Thread *FiberScheduler::reference_thread(uint64_t id) {
     const auto found = std::find_if(all_.begin(), all_.end(), [id](const Thread *thread) { return thread->id == id; });
-    if (found == all_.end()) return nullptr;
+    if (found == all_.end()) {
+        return nullptr;
+    }
     (*found)->reference();
     return *found;
 }
 
 uint64_t FiberScheduler::interrupt_time_100ns() {
-    if (world_.options.virtual_clock) return virtual_now_100ns_;
+    if (world_.options.virtual_clock) {
+        return virtual_now_100ns_;
+    }
     return FIRST_INTERRUPT_TIME_100NS + (monotonic_ns() - zero_ns_) / 100;
 }
 
 void FiberScheduler::halt() {
     if (!in_loop() || !has_context()) {
-        std::fputs("fltsim: a rule was broken while the world was made or freed; there is nothing to return to\n", stderr);
+        std::fputs("fltsim: a rule was broken while the world was made or freed; there is nothing to return to\n",
+                   stderr);
         std::abort();
     }
     halted_ = true;
@@ -267,18 +320,24 @@ bool FiberScheduler::end() {
         attention_ = true;
         loop_wanted_.notify_one();
     }
-    if (host_.joinable()) host_.join();
+    if (host_.joinable()) {
+        host_.join();
+    }
     return true;
 }
 
 std::vector<std::string> FiberScheduler::describe_threads() {
     std::vector<std::string> lines;
     for (const Thread *thread : all_) {
-        if (thread != clock_ && thread->impl->state != State::Idle) lines.push_back(describe(*thread));
+        if (thread != clock_ && thread->impl->state != State::Idle) {
+            lines.push_back(describe(*thread));
+        }
     }
     return lines;
 }
 
-std::unique_ptr<Scheduler> make_fiber_scheduler(World &world) { return std::make_unique<FiberScheduler>(world); }
+std::unique_ptr<Scheduler> make_fiber_scheduler(World &world) {
+    return std::make_unique<FiberScheduler>(world);
+}
 
 } // namespace fltsim

@@ -27,7 +27,7 @@
 namespace fltsim {
 
 class FiberScheduler final : public Scheduler {
-public:
+  public:
     explicit FiberScheduler(World &world);
     ~FiberScheduler() override;
 
@@ -50,12 +50,12 @@ public:
     bool end() override;
     std::vector<std::string> describe_threads() override;
 
-private:
+  private:
     using State = Thread::Impl::State;
 
     struct Processor {
-        Thread *current = nullptr;     ///< what ran here last and has not gone elsewhere
-        Thread *pinned = nullptr;      ///< at DISPATCH_LEVEL or above, not running just now
+        Thread *current = nullptr; ///< what ran here last and has not gone elsewhere
+        Thread *pinned = nullptr; ///< at DISPATCH_LEVEL or above, not running just now
         Thread *interrupted = nullptr; ///< below the DPC that is pinned here
     };
 
@@ -91,7 +91,6 @@ private:
     /// Nothing is ready. Moves the clock, sleeps, or finds that nothing will ever be. False: the loop is over.
     bool idle();
     std::optional<uint64_t> next_due() const;
-    bool work_outstanding() const;
     void report_stuck(const char *rule, const char *what);
     void leave_loop();
 
@@ -100,7 +99,7 @@ private:
     std::thread host_;
     std::unique_ptr<Fiber> loop_fiber_;
     bool halted_ = false;
-    uint64_t zero_ns_ = 0;         ///< wall clock
+    uint64_t zero_ns_ = 0; ///< wall clock
     uint64_t virtual_now_100ns_ = FIRST_INTERRUPT_TIME_100NS;
     uint64_t virtual_limit_100ns_ = 0;
     uint64_t steps_ = 0;
@@ -123,11 +122,11 @@ private:
     uint64_t ending_steps_ = 0;
     bool ending_seen_ = false;
 
-    std::condition_variable loop_wanted_;               // [door]
-    std::deque<std::shared_ptr<HostRecord>> calls_;       // [door]
+    std::condition_variable loop_wanted_; // [door]
+    std::deque<std::shared_ptr<HostRecord>> calls_; // [door]
     std::vector<std::shared_ptr<HostRecord>> ended_hosts_; // [door]
-    bool end_wanted_ = false;                             // [door]
-    std::atomic<bool> attention_{false};                  ///< something of [door] wants the loop
+    bool end_wanted_ = false; // [door]
+    std::atomic<bool> attention_{false}; ///< something of [door] wants the loop
 };
 
 } // namespace fltsim

@@ -42,18 +42,24 @@ struct HandleTable::Impl {
     Entry take(HANDLE handle, bool *last) {
         const std::lock_guard guard(mutex);
         const size_t index = index_of(handle);
-        if (index == 0) return {};
+        if (index == 0) {
+            return {};
+        }
         Entry entry = std::move(entries[index]);
         entries[index] = {};
         free.push_back(index);
         const auto count = handles_of.find(entry.object.get());
         *last = --count->second == 0;
-        if (*last) handles_of.erase(count);
+        if (*last) {
+            handles_of.erase(count);
+        }
         return entry;
     }
 };
 
-HandleTable::HandleTable(World &world) : impl_(std::make_unique<Impl>()) { impl_->world = &world; }
+HandleTable::HandleTable(World &world) : impl_(std::make_unique<Impl>()) {
+    impl_->world = &world;
+}
 
 HandleTable::~HandleTable() = default;
 
@@ -61,7 +67,9 @@ HANDLE HandleTable::insert(std::shared_ptr<Object> object, bool kernel) {
     const std::lock_guard guard(impl_->mutex);
     size_t index = impl_->entries.size();
     if (impl_->free.size() > REUSE_AFTER || index > MAX_INDEX) {
-        if (impl_->free.empty()) bugcheck("RESOURCES", "handle table", "more than 4 million handles are open");
+        if (impl_->free.empty()) {
+            bugcheck("RESOURCES", "handle table", "more than 4 million handles are open");
+        }
         index = impl_->free.front();
         impl_->free.pop_front();
     } else {
@@ -69,7 +77,8 @@ HANDLE HandleTable::insert(std::shared_ptr<Object> object, bool kernel) {
     }
     ++impl_->handles_of[object.get()];
     impl_->entries[index] = Entry{std::move(object), kernel};
-    return reinterpret_cast<HANDLE>((static_cast<uintptr_t>(impl_->world->number) << WORLD_SHIFT) | (index << INDEX_SHIFT));
+    return reinterpret_cast<HANDLE>((static_cast<uintptr_t>(impl_->world->number) << WORLD_SHIFT) |
+                                    (index << INDEX_SHIFT));
 }
 
 std::shared_ptr<Object> HandleTable::find(HANDLE handle) const {
@@ -81,8 +90,12 @@ std::shared_ptr<Object> HandleTable::find(HANDLE handle) const {
 bool HandleTable::close(HANDLE handle) {
     bool last = false;
     const Entry entry = impl_->take(handle, &last);
-    if (!entry.object) return false;
-    if (last) entry.object->last_handle_closed();
+    if (!entry.object) {
+        return false;
+    }
+    if (last) {
+        entry.object->last_handle_closed();
+    }
     return true;
 }
 
@@ -91,9 +104,14 @@ void HandleTable::close_all_user() {
         HANDLE handle = nullptr;
         {
             const std::lock_guard guard(impl_->mutex);
-            if (index >= impl_->entries.size()) return;
-            if (!impl_->entries[index].object || impl_->entries[index].kernel) continue;
-            handle = reinterpret_cast<HANDLE>((static_cast<uintptr_t>(impl_->world->number) << WORLD_SHIFT) | (index << INDEX_SHIFT));
+            if (index >= impl_->entries.size()) {
+                return;
+            }
+            if (!impl_->entries[index].object || impl_->entries[index].kernel) {
+                continue;
+            }
+            handle = reinterpret_cast<HANDLE>((static_cast<uintptr_t>(impl_->world->number) << WORLD_SHIFT) |
+                                              (index << INDEX_SHIFT));
         }
         close(handle);
     }
@@ -111,7 +129,9 @@ std::vector<std::string> HandleTable::describe_open(bool kernel) const {
     const std::lock_guard guard(impl_->mutex);
     std::vector<std::string> lines;
     for (const Entry &entry : impl_->entries) {
-        if (entry.object && entry.kernel == kernel) lines.push_back(entry.object->describe());
+        if (entry.object && entry.kernel == kernel) {
+            lines.push_back(entry.object->describe());
+        }
     }
     return lines;
 }

@@ -12,7 +12,7 @@ namespace fltsim {
 
 /// Anything a handle can name: file object, port, event, section, thread, directory of a search.
 class Object {
-public:
+  public:
     virtual ~Object() = default;
     virtual const char *type_name() const = 0;
     /// For leak reports: type and name.
@@ -27,7 +27,7 @@ public:
 };
 
 class HandleTable {
-public:
+  public:
     explicit HandleTable(World &world);
     ~HandleTable();
     HANDLE insert(std::shared_ptr<Object> object, bool kernel = false);
@@ -46,7 +46,8 @@ public:
     std::vector<std::string> describe_open(bool kernel) const;
     /// World number of a handle value; 0 when it cannot be one.
     static uint32_t world_of(HANDLE handle);
-private:
+
+  private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };

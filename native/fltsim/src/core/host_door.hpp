@@ -24,12 +24,12 @@ struct HostRecord {
 };
 
 class HostDoor : public std::enable_shared_from_this<HostDoor> {
-public:
+  public:
     /// The calling host thread's record; made at its first call.
     std::shared_ptr<HostRecord> record_of_caller();
 
     std::mutex mutex;
-    bool closed = false;   ///< no new calls, except those that end the world
+    bool closed = false; ///< no new calls, except those that end the world
     bool finished = false; ///< nothing runs any more
     /// Runs with the mutex held when a host thread that has a record ends. Emptied when the executor goes.
     std::function<void(const std::shared_ptr<HostRecord> &)> on_host_ended;

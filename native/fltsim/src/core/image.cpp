@@ -26,13 +26,14 @@ namespace fs = std::filesystem;
 
 /// A temporary file that goes away with this object (on POSIX hosts the loaded image stays mapped).
 class TemporaryCopy {
-public:
+  public:
     explicit TemporaryCopy(const fs::path &source) {
         const fs::path directory = fs::temp_directory_path();
         std::random_device device;
         fs::path path;
         do {
-            path = directory / ("fltsim-" + std::to_string(device()) + "-" + std::to_string(device()) + source.extension().string());
+            path = directory / ("fltsim-" + std::to_string(device()) + "-" + std::to_string(device()) +
+                                source.extension().string());
         } while (!fs::copy_file(source, path, fs::copy_options::skip_existing));
         path_ = std::move(path);
         // Build trees may be read-only; the copy has to be deletable.
@@ -46,33 +47,48 @@ public:
     TemporaryCopy &operator=(const TemporaryCopy &) = delete;
     const fs::path &path() const { return path_; }
 
-private:
+  private:
     fs::path path_;
 };
 
 #if defined(_WIN32)
 void *open_module(const fs::path &path, std::string *error) {
     HMODULE module = LoadLibraryW(path.c_str());
-    if (module == nullptr) *error = "LoadLibrary error " + std::to_string(GetLastError());
+    if (module == nullptr) {
+        *error = "LoadLibrary error " + std::to_string(GetLastError());
+    }
     return module;
 }
-void *symbol(void *module, const char *name) { return reinterpret_cast<void *>(GetProcAddress(static_cast<HMODULE>(module), name)); }
-void close_module(void *module) { FreeLibrary(static_cast<HMODULE>(module)); }
+void *symbol(void *module, const char *name) {
+    return reinterpret_cast<void *>(GetProcAddress(static_cast<HMODULE>(module), name));
+}
+void close_module(void *module) {
+    FreeLibrary(static_cast<HMODULE>(module));
+}
 #else
 void *open_module(const fs::path &path, std::string *error) {
     void *module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (module == nullptr) *error = dlerror();
+    if (module == nullptr) {
+        *error = dlerror();
+    }
     return module;
 }
-void *symbol(void *module, const char *name) { return dlsym(module, name); }
-void close_module(void *module) { dlclose(module); }
+void *symbol(void *module, const char *name) {
+    return dlsym(module, name);
+}
+void close_module(void *module) {
+    dlclose(module);
+}
 #endif
 
 } // namespace
 
-Image::Image(std::string path, void *module, PDRIVER_INITIALIZE entry) : path_(std::move(path)), module_(module), entry_(entry) {}
+Image::Image(std::string path, void *module, PDRIVER_INITIALIZE entry)
+    : path_(std::move(path)), module_(module), entry_(entry) {}
 
-Image::~Image() { close_module(module_); }
+Image::~Image() {
+    close_module(module_);
+}
 
 std::unique_ptr<Image> Image::load(const std::string &path, std::string *error) {
     const fs::path source(reinterpret_cast<const char8_t *>(path.c_str()));
@@ -86,7 +102,8 @@ std::unique_ptr<Image> Image::load(const std::string &path, std::string *error) 
         std::string reason;
         void *module = open_module(copy.path(), &reason);
         if (module == nullptr) {
-            *error = "driver image \"" + path + "\" cannot be loaded: " + reason + "; it must be built for this machine and this fltsim";
+            *error = "driver image \"" + path + "\" cannot be loaded: " + reason +
+                     "; it must be built for this machine and this fltsim";
             return nullptr;
         }
         auto entry = reinterpret_cast<PDRIVER_INITIALIZE>(symbol(module, "FxDriverEntry"));

@@ -12,7 +12,7 @@
 namespace fltsim {
 
 class Image {
-public:
+  public:
     /// Loads the file. On failure null, and `error` says what was wrong and what to do.
     static std::unique_ptr<Image> load(const std::string &path, std::string *error);
     ~Image();
@@ -23,7 +23,7 @@ public:
     PDRIVER_INITIALIZE entry() const { return entry_; }
     const std::string &path() const { return path_; }
 
-private:
+  private:
     Image(std::string path, void *module, PDRIVER_INITIALIZE entry);
     std::string path_;
     void *module_;

@@ -14,10 +14,14 @@ namespace {
 
 const char *irql_name(KIRQL irql) {
     switch (irql) {
-    case PASSIVE_LEVEL: return "PASSIVE_LEVEL";
-    case APC_LEVEL: return "APC_LEVEL";
-    case DISPATCH_LEVEL: return "DISPATCH_LEVEL";
-    default: return "above DISPATCH_LEVEL";
+    case PASSIVE_LEVEL:
+        return "PASSIVE_LEVEL";
+    case APC_LEVEL:
+        return "APC_LEVEL";
+    case DISPATCH_LEVEL:
+        return "DISPATCH_LEVEL";
+    default:
+        return "above DISPATCH_LEVEL";
     }
 }
 
@@ -25,25 +29,37 @@ const char *irql_name(KIRQL irql) {
 
 KernelCall::KernelCall(const char *api, KIRQL irql_max) : thread_(executing_for(api)) {
     World &here = world();
-    if (thread_.model_depth == 0) here.scheduler->lock();
+    if (thread_.model_depth == 0) {
+        here.scheduler->lock();
+    }
     ++thread_.model_depth;
     if (thread_.irql > irql_max) {
         here.stop("V5 IRQL too high", api,
                   std::string("called at ") + irql_name(thread_.irql) + ", allowed up to " + irql_name(irql_max));
     }
-    if (thread_.model_depth == 1) here.scheduler->yield();
+    if (thread_.model_depth == 1) {
+        here.scheduler->yield();
+    }
 }
 
 KernelCall::~KernelCall() {
-    if (thread_.model_depth == 0) return; // abandon_kernel_calls() ran below this frame and the frame was unwound all the same
+    if (thread_.model_depth == 0) {
+        return; // abandon_kernel_calls() ran below this frame and the frame was unwound all the same
+    }
     World &here = world();
-    if (thread_.model_depth == 1) here.scheduler->yield();
-    if (--thread_.model_depth == 0) here.scheduler->unlock();
+    if (thread_.model_depth == 1) {
+        here.scheduler->yield();
+    }
+    if (--thread_.model_depth == 0) {
+        here.scheduler->unlock();
+    }
 }
 
 void abandon_kernel_calls() {
     Thread &thread = executing();
-    if (thread.model_depth == 0) return;
+    if (thread.model_depth == 0) {
+        return;
+    }
     thread.model_depth = 0;
     world().scheduler->unlock();
 }
@@ -55,12 +71,16 @@ DriverCall::DriverCall(const char *callback)
     here.scheduler->yield();
     ++thread_.driver_depth;
     thread_.model_depth = 0;
-    if (depth_ > 0) here.scheduler->unlock();
+    if (depth_ > 0) {
+        here.scheduler->unlock();
+    }
 }
 
 DriverCall::~DriverCall() noexcept(false) {
     World &here = world();
-    if (depth_ > 0) here.scheduler->lock();
+    if (depth_ > 0) {
+        here.scheduler->lock();
+    }
     thread_.model_depth = depth_;
     --thread_.driver_depth;
     if (thread_.irql != irql_) {
@@ -74,7 +94,8 @@ DriverCall::~DriverCall() noexcept(false) {
     }
     if (thread_.spin_locks_held != spin_locks_) {
         here.stop("V15 spin lock held across a callback's return", callback_,
-                  "entered with " + std::to_string(spin_locks_) + " spin locks, returned with " + std::to_string(thread_.spin_locks_held));
+                  "entered with " + std::to_string(spin_locks_) + " spin locks, returned with " +
+                      std::to_string(thread_.spin_locks_held));
     }
     here.scheduler->yield();
 }
@@ -82,8 +103,9 @@ DriverCall::~DriverCall() noexcept(false) {
 void bugcheck(std::string_view rule, std::string_view call, std::string_view text) {
     World *here = world_or_null();
     if (here == nullptr) {
-        std::fprintf(stderr, "fltsim: stop outside any world: %.*s: %.*s: %.*s\n", static_cast<int>(rule.size()), rule.data(),
-                     static_cast<int>(call.size()), call.data(), static_cast<int>(text.size()), text.data());
+        std::fprintf(stderr, "fltsim: stop outside any world: %.*s: %.*s: %.*s\n", static_cast<int>(rule.size()),
+                     rule.data(), static_cast<int>(call.size()), call.data(), static_cast<int>(text.size()),
+                     text.data());
         std::abort();
     }
     here->stop(rule, call, text);

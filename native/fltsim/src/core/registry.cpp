@@ -12,13 +12,17 @@ namespace {
 std::u16string fold(std::u16string_view text) {
     std::u16string folded(text);
     for (char16_t &character : folded) {
-        if (character >= u'a' && character <= u'z') character = static_cast<char16_t>(character - u'a' + u'A');
+        if (character >= u'a' && character <= u'z') {
+            character = static_cast<char16_t>(character - u'a' + u'A');
+        }
     }
     return folded;
 }
 
 std::u16string_view trimmed(std::u16string_view path) {
-    while (!path.empty() && path.back() == u'\\') path.remove_suffix(1);
+    while (!path.empty() && path.back() == u'\\') {
+        path.remove_suffix(1);
+    }
     return path;
 }
 
@@ -38,12 +42,18 @@ std::u16string Registry::service_key(std::u16string_view service) {
 void Registry::create_key(std::u16string_view path) {
     for (path = trimmed(path); !path.empty(); path = path.substr(0, path.find_last_of(u'\\'))) {
         Key &key = keys_[fold(path)];
-        if (key.path.empty()) key.path = path;
-        if (path.find_last_of(u'\\') == std::u16string_view::npos) break;
+        if (key.path.empty()) {
+            key.path = path;
+        }
+        if (path.find_last_of(u'\\') == std::u16string_view::npos) {
+            break;
+        }
     }
 }
 
-bool Registry::key_exists(std::u16string_view path) const { return keys_.contains(fold(trimmed(path))); }
+bool Registry::key_exists(std::u16string_view path) const {
+    return keys_.contains(fold(trimmed(path)));
+}
 
 void Registry::set(std::u16string_view path, std::u16string_view name, Value value) {
     create_key(path);
@@ -57,7 +67,9 @@ bool Registry::remove(std::u16string_view path, std::u16string_view name) {
 
 const Registry::Value *Registry::find(std::u16string_view path, std::u16string_view name) const {
     const auto key = keys_.find(fold(trimmed(path)));
-    if (key == keys_.end()) return nullptr;
+    if (key == keys_.end()) {
+        return nullptr;
+    }
     const auto value = key->second.values.find(fold(name));
     return value == key->second.values.end() ? nullptr : &value->second;
 }
@@ -78,13 +90,15 @@ std::vector<std::u16string> Registry::subkeys(std::u16string_view path) const {
     const std::u16string prefix = fold(trimmed(path)) + u'\\';
     std::vector<std::u16string> names;
     for (auto it = keys_.lower_bound(prefix); it != keys_.end() && it->first.starts_with(prefix); ++it) {
-        if (it->first.find(u'\\', prefix.size()) == std::u16string::npos) names.push_back(it->second.path.substr(prefix.size()));
+        if (it->first.find(u'\\', prefix.size()) == std::u16string::npos) {
+            names.push_back(it->second.path.substr(prefix.size()));
+        }
     }
     return names;
 }
 
-void Registry::add_filter_service(std::u16string_view service, std::u16string_view instance, std::u16string_view altitude,
-                                  uint32_t flags) {
+void Registry::add_filter_service(std::u16string_view service, std::u16string_view instance,
+                                  std::u16string_view altitude, uint32_t flags) {
     const std::u16string key = service_key(service);
     const std::u16string parameters = joined(key, u"Parameters");
     create_key(parameters);

@@ -16,7 +16,7 @@
 namespace fltsim {
 
 class Registry {
-public:
+  public:
     using Value = std::variant<uint32_t, std::u16string>; ///< REG_DWORD, REG_SZ
 
     /// \Registry\Machine\System\CurrentControlSet\Services\<service>
@@ -37,9 +37,10 @@ public:
     std::vector<std::u16string> subkeys(std::u16string_view path) const;
 
     /// A file-system filter's service as an INF leaves it: Instances under the service key and under Parameters [INF-02, INF-06].
-    void add_filter_service(std::u16string_view service, std::u16string_view instance, std::u16string_view altitude, uint32_t flags);
+    void add_filter_service(std::u16string_view service, std::u16string_view instance, std::u16string_view altitude,
+                            uint32_t flags);
 
-private:
+  private:
     struct Key {
         std::u16string path; ///< first spelling
         std::map<std::u16string, Value> values;

@@ -20,10 +20,18 @@ namespace {
 /// Number of bytes of the UTF-8 sequence at `text`, 0 when it is not one.
 size_t utf8_length(std::string_view text) {
     const auto byte = [&](size_t index) { return static_cast<unsigned char>(text[index]); };
-    const size_t length = byte(0) < 0x80 ? 1 : byte(0) >= 0xF0 && byte(0) < 0xF5 ? 4 : byte(0) >= 0xE0 ? 3 : byte(0) >= 0xC2 ? 2 : 0;
-    if (length == 0 || byte(0) >= 0xF5 || length > text.size()) return 0;
+    const size_t length = byte(0) < 0x80                      ? 1
+                          : byte(0) >= 0xF0 && byte(0) < 0xF5 ? 4
+                          : byte(0) >= 0xE0                   ? 3
+                          : byte(0) >= 0xC2                   ? 2
+                                                              : 0;
+    if (length == 0 || byte(0) >= 0xF5 || length > text.size()) {
+        return 0;
+    }
     for (size_t index = 1; index < length; ++index) {
-        if ((byte(index) & 0xC0) != 0x80) return 0;
+        if ((byte(index) & 0xC0) != 0x80) {
+            return 0;
+        }
     }
     return length;
 }
@@ -56,7 +64,9 @@ std::string quoted(std::string_view text) {
 template <class List> std::string quoted_list(const List &list) {
     std::string result = "[";
     for (const std::string &line : list) {
-        if (result.size() > 1) result += ',';
+        if (result.size() > 1) {
+            result += ',';
+        }
         result += quoted(line);
     }
     return result + ']';
@@ -66,7 +76,9 @@ template <class List> std::string quoted_list(const List &list) {
 
 void Report::note(std::string line) {
     const std::lock_guard guard(mutex_);
-    if (history_.size() == HISTORY_LINES) history_.pop_front();
+    if (history_.size() == HISTORY_LINES) {
+        history_.pop_front();
+    }
     history_.push_back(std::move(line));
 }
 
@@ -77,7 +89,9 @@ void Report::leak(std::string what) {
 
 bool Report::stop(Stop stop) {
     const std::lock_guard guard(mutex_);
-    if (stopped_) return false;
+    if (stopped_) {
+        return false;
+    }
     stopped_ = true;
     stop_ = std::move(stop);
     return true;
@@ -113,11 +127,16 @@ std::string Report::json(uint64_t seed) const {
 
 std::string Report::text(uint64_t seed) const {
     const std::lock_guard guard(mutex_);
-    std::string text = "fltsim: the world stopped: " + stop_.rule + "\n  call:   " + stop_.call + "\n  why:    " + stop_.text +
-                       "\n  thread: " + stop_.thread + " (" + std::to_string(stop_.thread_id) + "), processor " +
-                       std::to_string(stop_.processor) + ", IRQL " + std::to_string(stop_.irql) + "\n  seed:   " + std::to_string(seed) + "\n";
-    for (const std::string &frame : stop_.backtrace) text += "    " + frame + "\n";
-    for (const std::string &line : history_) text += "  | " + line + "\n";
+    std::string text = "fltsim: the world stopped: " + stop_.rule + "\n  call:   " + stop_.call +
+                       "\n  why:    " + stop_.text + "\n  thread: " + stop_.thread + " (" +
+                       std::to_string(stop_.thread_id) + "), processor " + std::to_string(stop_.processor) + ", IRQL " +
+                       std::to_string(stop_.irql) + "\n  seed:   " + std::to_string(seed) + "\n";
+    for (const std::string &frame : stop_.backtrace) {
+        text += "    " + frame + "\n";
+    }
+    for (const std::string &line : history_) {
+        text += "  | " + line + "\n";
+    }
     return text;
 }
 

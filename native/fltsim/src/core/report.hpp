@@ -13,7 +13,7 @@
 namespace fltsim {
 
 class Report {
-public:
+  public:
     struct Stop {
         std::string rule;
         std::string call;
@@ -38,7 +38,7 @@ public:
     /// The calling stack, innermost first, as "module+0x123 symbol".
     static std::vector<std::string> backtrace();
 
-private:
+  private:
     static constexpr size_t HISTORY_LINES = 400;
     mutable std::mutex mutex_;
     std::deque<std::string> history_;

@@ -15,7 +15,7 @@ namespace fltsim {
 
 /// Uniform numbers from a seed (splitmix64). Thread safe; the same seed and the same order of draws give the same numbers.
 class Random {
-public:
+  public:
     explicit Random(uint64_t seed) : state_(seed) {}
     uint64_t next() {
         uint64_t z = state_.fetch_add(0x9E3779B97F4A7C15u, std::memory_order_relaxed) + 0x9E3779B97F4A7C15u;
@@ -24,20 +24,26 @@ public:
         return z ^ (z >> 31);
     }
     /// Below `bound` (1 or more).
-    uint64_t below(uint64_t bound) { return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64); }
+    uint64_t below(uint64_t bound) {
+        return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+    }
 
-private:
+  private:
     std::atomic<uint64_t> state_;
 };
 
+/// Processors of a world, at most.
+inline constexpr uint32_t MAX_PROCESSORS = 64;
+
 class Scheduler {
-public:
+  public:
     virtual ~Scheduler() = default;
 
     /// Nothing runs before start() (threads may be spawned before it).
     virtual void start() = 0;
     virtual Thread *spawn(std::string name, Process *process, std::function<void()> main, bool daemon) = 0;
-    virtual bool block(const void *channel, const std::function<bool()> &pred, std::optional<uint64_t> deadline_100ns) = 0;
+    virtual bool block(const void *channel, const std::function<bool()> &pred,
+                       std::optional<uint64_t> deadline_100ns) = 0;
     virtual void spin_wait(const void *channel, const std::function<bool()> &pred) = 0;
     virtual void wake(const void *channel) = 0;
     virtual void yield() = 0;
@@ -72,13 +78,13 @@ bool has_context();
 
 /// RAII: a context for model code that runs on a host thread outside any executor (making and freeing a world).
 class ContextScope {
-public:
+  public:
     ContextScope(World *world, Thread *thread);
     ~ContextScope();
     ContextScope(const ContextScope &) = delete;
     ContextScope &operator=(const ContextScope &) = delete;
 
-private:
+  private:
     World *world_before_;
     Thread *thread_before_;
 };

@@ -30,7 +30,8 @@ LiveThreads &live_threads() {
 
 [[noreturn]] void no_context(const char *what) {
     std::fprintf(stderr,
-                 "fltsim: %s was used on a host thread that is not inside a model world. Kernel functions are for driver code; call the "
+                 "fltsim: %s was used on a host thread that is not inside a model world. Kernel functions are for "
+                 "driver code; call the "
                  "user-side API, which enters a world by itself.\n",
                  what);
     std::abort();
@@ -50,10 +51,14 @@ Thread::~Thread() {
     live.set.erase(this);
 }
 
-void Thread::reference() { impl->references.fetch_add(1, std::memory_order_relaxed); }
+void Thread::reference() {
+    impl->references.fetch_add(1, std::memory_order_relaxed);
+}
 
 void Thread::dereference() {
-    if (impl->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    if (impl->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        delete this;
+    }
 }
 
 bool is_live_thread(const void *object) {
@@ -63,12 +68,16 @@ bool is_live_thread(const void *object) {
 }
 
 Thread &executing() {
-    if (t_thread == nullptr) no_context("executing()");
+    if (t_thread == nullptr) {
+        no_context("executing()");
+    }
     return *t_thread;
 }
 
 Thread &executing_for(const char *api) {
-    if (t_thread == nullptr) no_context(api);
+    if (t_thread == nullptr) {
+        no_context(api);
+    }
     return *t_thread;
 }
 
@@ -78,46 +87,62 @@ Thread &current_thread() {
 }
 
 World &world() {
-    if (t_world == nullptr) no_context("world()");
+    if (t_world == nullptr) {
+        no_context("world()");
+    }
     return *t_world;
 }
 
-World *world_or_null() { return t_thread != nullptr ? t_world : nullptr; }
+World *world_or_null() {
+    return t_thread != nullptr ? t_world : nullptr;
+}
 
 void set_context(World *world, Thread *thread) {
     t_world = world;
     t_thread = thread;
 }
 
-bool has_context() { return t_thread != nullptr; }
+bool has_context() {
+    return t_thread != nullptr;
+}
 
 ContextScope::ContextScope(World *world, Thread *thread) : world_before_(t_world), thread_before_(t_thread) {
     set_context(world, thread);
 }
 
-ContextScope::~ContextScope() { set_context(world_before_, thread_before_); }
+ContextScope::~ContextScope() {
+    set_context(world_before_, thread_before_);
+}
 
 const char *state_name(Thread::Impl::State state) {
     switch (state) {
-    case Thread::Impl::State::Ready: return "ready";
-    case Thread::Impl::State::Running: return "running";
-    case Thread::Impl::State::Blocked: return "waiting";
-    case Thread::Impl::State::Spinning: return "spinning";
-    case Thread::Impl::State::Idle: return "idle";
-    case Thread::Impl::State::Ended: return "ended";
+    case Thread::Impl::State::Ready:
+        return "ready";
+    case Thread::Impl::State::Running:
+        return "running";
+    case Thread::Impl::State::Blocked:
+        return "waiting";
+    case Thread::Impl::State::Spinning:
+        return "spinning";
+    case Thread::Impl::State::Idle:
+        return "idle";
+    case Thread::Impl::State::Ended:
+        return "ended";
     }
     return "?";
 }
 
 std::string describe(const Thread &thread) {
-    std::string line = thread.name + " (thread " + std::to_string(thread.id) + ", IRQL " + std::to_string(thread.irql) + ") " +
-                       state_name(thread.impl->state);
+    std::string line = thread.name + " (thread " + std::to_string(thread.id) + ", IRQL " + std::to_string(thread.irql) +
+                       ") " + state_name(thread.impl->state);
     if (thread.impl->channel != nullptr) {
         char text[32];
         std::snprintf(text, sizeof(text), " on %p", thread.impl->channel);
         line += text;
     }
-    if (thread.impl->deadline_100ns) line += " until " + std::to_string(*thread.impl->deadline_100ns) + " x 100 ns";
+    if (thread.impl->deadline_100ns) {
+        line += " until " + std::to_string(*thread.impl->deadline_100ns) + " x 100 ns";
+    }
     return line;
 }
 

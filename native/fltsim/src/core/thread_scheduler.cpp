@@ -23,9 +23,13 @@ constexpr uint64_t YIELD_ONE_IN = 16;
 
 /// What a simulated thread may not end with, as text; empty when it holds nothing.
 std::string held_by(const Thread &thread, KIRQL irql) {
-    if (thread.irql == irql && thread.model_depth == 0 && thread.spin_locks_held == 0 && thread.kernel_apc_disable == 0) return {};
-    return "IRQL " + std::to_string(thread.irql) + ", critical regions " + std::to_string(thread.kernel_apc_disable) + ", spin locks " +
-           std::to_string(thread.spin_locks_held) + ", model calls " + std::to_string(thread.model_depth);
+    if (thread.irql == irql && thread.model_depth == 0 && thread.spin_locks_held == 0 &&
+        thread.kernel_apc_disable == 0) {
+        return {};
+    }
+    return "IRQL " + std::to_string(thread.irql) + ", critical regions " + std::to_string(thread.kernel_apc_disable) +
+           ", spin locks " + std::to_string(thread.spin_locks_held) + ", model calls " +
+           std::to_string(thread.model_depth);
 }
 
 void run_guarded(World &world, Thread &thread, const std::function<void()> &fn, const char *what) {
@@ -38,7 +42,9 @@ void run_guarded(World &world, Thread &thread, const std::function<void()> &fn, 
         world.stop("MODEL EXCEPTION", what, "an exception of an unknown type");
     }
     const std::string held = held_by(thread, irql);
-    if (!held.empty()) world.stop("V15 thread ends with something held", what, held);
+    if (!held.empty()) {
+        world.stop("V15 thread ends with something held", what, held);
+    }
 }
 
 } // namespace
@@ -140,8 +146,12 @@ void ThreadScheduler::clock_main() {
             continue;
         }
         std::optional<uint64_t> due;
-        if (!timers_.empty()) due = timers_.begin()->first;
-        if (!dpcs_due_later_.empty()) due = std::min(due.value_or(UINT64_MAX), dpcs_due_later_.begin()->first);
+        if (!timers_.empty()) {
+            due = timers_.begin()->first;
+        }
+        if (!dpcs_due_later_.empty()) {
+            due = std::min(due.value_or(UINT64_MAX), dpcs_due_later_.begin()->first);
+        }
         if (due) {
             clock_wanted_.wait_until(guard, time_point(*due));
         } else {
@@ -156,7 +166,9 @@ void ThreadScheduler::dpc_main(Processor &processor) {
     std::unique_lock guard(model_);
     for (;;) {
         processor.wanted.wait(guard, [&] { return stopping_ || !processor.dpcs.empty(); });
-        if (processor.dpcs.empty()) break;
+        if (processor.dpcs.empty()) {
+            break;
+        }
         const std::function<void()> dpc = std::move(processor.dpcs.front());
         processor.dpcs.pop_front();
         guard.unlock();
@@ -169,11 +181,13 @@ void ThreadScheduler::dpc_main(Processor &processor) {
 std::chrono::steady_clock::time_point ThreadScheduler::time_point(uint64_t interrupt_time_100ns) const {
     // Deadlines may be "never" numbers: a year is far enough.
     constexpr uint64_t YEAR_100NS = uint64_t{365} * 86400 * 10'000'000;
-    const uint64_t since = interrupt_time_100ns > FIRST_INTERRUPT_TIME_100NS ? interrupt_time_100ns - FIRST_INTERRUPT_TIME_100NS : 0;
+    const uint64_t since =
+        interrupt_time_100ns > FIRST_INTERRUPT_TIME_100NS ? interrupt_time_100ns - FIRST_INTERRUPT_TIME_100NS : 0;
     return zero_ + std::chrono::nanoseconds(std::min(since, YEAR_100NS) * 100);
 }
 
-void ThreadScheduler::wait_once(Thread &thread, State state, const void *channel, std::optional<uint64_t> deadline_100ns) {
+void ThreadScheduler::wait_once(Thread &thread, State state, const void *channel,
+                                std::optional<uint64_t> deadline_100ns) {
     // The caller holds model_ through its KernelCall; adopt it for the wait and give it back to the KernelCall after.
     std::unique_lock guard(model_, std::adopt_lock);
     waiters_[channel].push_back(&thread);
@@ -189,22 +203,35 @@ void ThreadScheduler::wait_once(Thread &thread, State state, const void *channel
     const auto list = waiters_.find(thread.impl->channel);
     if (list != waiters_.end()) {
         std::erase(list->second, &thread);
-        if (list->second.empty()) waiters_.erase(list);
+        if (list->second.empty()) {
+            waiters_.erase(list);
+        }
     }
     thread.impl->channel = nullptr;
     thread.impl->deadline_100ns.reset();
     guard.release();
 }
 
-bool ThreadScheduler::block(const void *channel, const std::function<bool()> &pred, std::optional<uint64_t> deadline_100ns) {
+bool ThreadScheduler::block(const void *channel, const std::function<bool()> &pred,
+                            std::optional<uint64_t> deadline_100ns) {
     Thread &thread = executing();
-    if (thread.irql >= DISPATCH_LEVEL) world_.stop("V5 IRQL too high", "wait", "a wait at IRQL " + std::to_string(thread.irql));
+    if (thread.irql >= DISPATCH_LEVEL) {
+        world_.stop("V5 IRQL too high", "wait", "a wait at IRQL " + std::to_string(thread.irql));
+    }
     for (;;) {
-        if (pred()) return true;
-        if (!started_ || ended_) return false; // the world is being made or freed: nobody else will run
-        if (deadline_100ns && interrupt_time_100ns() >= *deadline_100ns) return false;
+        if (pred()) {
+            return true;
+        }
+        if (!started_ || ended_) {
+            return false; // the world is being made or freed: nobody else will run
+        }
+        if (deadline_100ns && interrupt_time_100ns() >= *deadline_100ns) {
+            return false;
+        }
         if (thread.daemon && world_.ending()) {
-            if (++thread.impl->waits_while_ending <= WAITS_WHILE_ENDING) return false;
+            if (++thread.impl->waits_while_ending <= WAITS_WHILE_ENDING) {
+                return false;
+            }
             deadline_100ns.reset();
         }
         wait_once(thread, State::Blocked, channel, deadline_100ns);
@@ -213,21 +240,33 @@ bool ThreadScheduler::block(const void *channel, const std::function<bool()> &pr
 
 void ThreadScheduler::spin_wait(const void *channel, const std::function<bool()> &pred) {
     Thread &thread = executing();
-    while (!pred()) wait_once(thread, State::Spinning, channel, {});
+    while (!pred()) {
+        wait_once(thread, State::Spinning, channel, {});
+    }
 }
 
 void ThreadScheduler::wake(const void *channel) {
     const auto list = waiters_.find(channel);
-    if (list == waiters_.end()) return;
-    for (Thread *thread : list->second) thread->impl->woken.notify_all();
+    if (list == waiters_.end()) {
+        return;
+    }
+    for (Thread *thread : list->second) {
+        thread->impl->woken.notify_all();
+    }
 }
 
 void ThreadScheduler::yield() {
     Thread &thread = executing();
-    if (!started_ || ended_ || &thread == clock_ || world_.random(YIELD_ONE_IN) != 0) return;
-    if (thread.model_depth > 0) model_.unlock();
+    if (!started_ || ended_ || &thread == clock_ || world_.random(YIELD_ONE_IN) != 0) {
+        return;
+    }
+    if (thread.model_depth > 0) {
+        model_.unlock();
+    }
     std::this_thread::yield();
-    if (thread.model_depth > 0) model_.lock();
+    if (thread.model_depth > 0) {
+        model_.lock();
+    }
 }
 
 void ThreadScheduler::queue_dpc(std::function<void()> dpc, uint64_t due_100ns) {
@@ -254,8 +293,12 @@ bool ThreadScheduler::host_call(const std::function<void()> &fn, bool even_when_
     const std::shared_ptr<HostRecord> record = door_->record_of_caller();
     {
         const std::scoped_lock guard(model_, door_->mutex);
-        if (door_->finished || (door_->closed && !even_when_closing)) return false;
-        if (record->thread == nullptr) record->thread = make_thread("client", world_.client_process(), false);
+        if (door_->finished || (door_->closed && !even_when_closing)) {
+            return false;
+        }
+        if (record->thread == nullptr) {
+            record->thread = make_thread("client", world_.client_process(), false);
+        }
         record->thread->impl->state = State::Running;
         ++calls_inside_;
     }
@@ -272,7 +315,9 @@ bool ThreadScheduler::host_call(const std::function<void()> &fn, bool even_when_
 
 void ThreadScheduler::host_ended(const std::shared_ptr<HostRecord> &record) {
     Thread *thread = std::exchange(record->thread, nullptr);
-    if (thread == nullptr) return;
+    if (thread == nullptr) {
+        return;
+    }
     // The door's mutex is held and is a leaf everywhere else: model_ is taken below it here only, where this host thread holds nothing.
     const std::lock_guard guard(model_);
     thread->terminating = true;
@@ -283,21 +328,28 @@ void ThreadScheduler::host_ended(const std::shared_ptr<HostRecord> &record) {
     thread->dereference();
 }
 
-uint32_t ThreadScheduler::current_processor() { return has_context() ? executing().impl->processor : 0; }
+uint32_t ThreadScheduler::current_processor() {
+    return has_context() ? executing().impl->processor : 0;
+}
 
 Thread *ThreadScheduler::reference_thread(uint64_t id) {
     const auto found = std::find_if(all_.begin(), all_.end(), [id](const Thread *thread) { return thread->id == id; });
-    if (found == all_.end()) return nullptr;
+    if (found == all_.end()) {
+        return nullptr;
+    }
     (*found)->reference();
     return *found;
 }
 
 uint64_t ThreadScheduler::interrupt_time_100ns() {
     const auto since = std::chrono::steady_clock::now() - zero_;
-    return FIRST_INTERRUPT_TIME_100NS + static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since).count()) / 100;
+    return FIRST_INTERRUPT_TIME_100NS +
+           static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since).count()) / 100;
 }
 
-void ThreadScheduler::halt() { std::abort(); }
+void ThreadScheduler::halt() {
+    std::abort();
+}
 
 void ThreadScheduler::close_door() {
     const std::lock_guard guard(door_->mutex);
@@ -306,24 +358,39 @@ void ThreadScheduler::close_door() {
 
 bool ThreadScheduler::end() {
     std::unique_lock guard(model_);
-    if (ended_) return true;
+    if (ended_) {
+        return true;
+    }
     for (const auto &[channel, threads] : waiters_) {
-        for (Thread *thread : threads) thread->impl->woken.notify_all();
+        for (Thread *thread : threads) {
+            thread->impl->woken.notify_all();
+        }
     }
     const bool left = somebody_left_.wait_for(guard, PATIENCE, [this] {
-        return calls_inside_ == 0 && std::none_of(all_.begin(), all_.end(), [](const Thread *thread) { return thread->impl->host.joinable(); });
+        return calls_inside_ == 0 && std::none_of(all_.begin(), all_.end(),
+                                                  [](const Thread *thread) { return thread->impl->host.joinable(); });
     });
-    if (!left) return false;
+    if (!left) {
+        return false;
+    }
     ended_ = true;
     stopping_ = true;
     clock_wanted_.notify_all();
-    for (Processor &processor : processors_) processor.wanted.notify_all();
+    for (Processor &processor : processors_) {
+        processor.wanted.notify_all();
+    }
     std::vector<std::thread> hosts = std::move(finished_hosts_);
     guard.unlock();
-    for (std::thread &host : hosts) host.join();
-    if (clock_host_.joinable()) clock_host_.join();
+    for (std::thread &host : hosts) {
+        host.join();
+    }
+    if (clock_host_.joinable()) {
+        clock_host_.join();
+    }
     for (Processor &processor : processors_) {
-        if (processor.host.joinable()) processor.host.join();
+        if (processor.host.joinable()) {
+            processor.host.join();
+        }
     }
     const std::lock_guard door(door_->mutex);
     door_->finished = true;
@@ -332,10 +399,14 @@ bool ThreadScheduler::end() {
 
 std::vector<std::string> ThreadScheduler::describe_threads() {
     std::vector<std::string> lines;
-    for (const Thread *thread : all_) lines.push_back(describe(*thread));
+    for (const Thread *thread : all_) {
+        lines.push_back(describe(*thread));
+    }
     return lines;
 }
 
-std::unique_ptr<Scheduler> make_thread_scheduler(World &world) { return std::make_unique<ThreadScheduler>(world); }
+std::unique_ptr<Scheduler> make_thread_scheduler(World &world) {
+    return std::make_unique<ThreadScheduler>(world);
+}
 
 } // namespace fltsim

@@ -26,7 +26,7 @@
 namespace fltsim {
 
 class ThreadScheduler final : public Scheduler {
-public:
+  public:
     explicit ThreadScheduler(World &world);
     ~ThreadScheduler() override;
 
@@ -49,7 +49,7 @@ public:
     bool end() override;
     std::vector<std::string> describe_threads() override;
 
-private:
+  private:
     struct Processor {
         Thread *context = nullptr; ///< its DPCs run as this
         std::deque<std::function<void()>> dpcs;
@@ -63,7 +63,8 @@ private:
     void dpc_main(Processor &processor);
     void host_ended(const std::shared_ptr<HostRecord> &record);
     /// Waits on the thread's own condition variable, in the channel's list. Model lock held.
-    void wait_once(Thread &thread, Thread::Impl::State state, const void *channel, std::optional<uint64_t> deadline_100ns);
+    void wait_once(Thread &thread, Thread::Impl::State state, const void *channel,
+                   std::optional<uint64_t> deadline_100ns);
     std::chrono::steady_clock::time_point time_point(uint64_t interrupt_time_100ns) const;
 
     World &world_;

@@ -37,7 +37,8 @@ bool environment_is(const char *name, const char *value) {
 
 uint64_t monotonic_ns() {
     return static_cast<uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count());
 }
 
 struct World::Impl {
@@ -94,8 +95,10 @@ World::~World() {
     release_world_number(number);
 }
 
-void World::end() {
-    if (impl_->ended.exchange(true)) return;
+bool World::end() {
+    if (impl_->ended.exchange(true)) {
+        return true;
+    }
     scheduler->close_door();
     const bool unloaded = scheduler->host_call(
         [this] {
@@ -105,14 +108,21 @@ void World::end() {
         },
         true);
     if (unloaded) {
-        for (const std::string &line : handles->describe_open(true)) leak("kernel handle: " + line);
-        for (const std::string &line : flt->describe()) leak("filter manager: " + line);
+        for (const std::string &line : handles->describe_open(true)) {
+            leak("kernel handle: " + line);
+        }
+        for (const std::string &line : flt->describe()) {
+            leak("filter manager: " + line);
+        }
     }
     impl_->ending = true; // only now: until everything is unloaded the model's own threads are needed
-    scheduler->end();
+    const bool gone = scheduler->end();
     if (environment_is("FLTSIM_LEAKS", "print")) {
-        for (const std::string &line : impl_->report.leaks()) std::fprintf(stderr, "fltsim: leak: %s\n", line.c_str());
+        for (const std::string &line : impl_->report.leaks()) {
+            std::fprintf(stderr, "fltsim: leak: %s\n", line.c_str());
+        }
     }
+    return gone;
 }
 
 Thread *World::spawn(std::string name, Process *process, std::function<void()> main, bool daemon) {
@@ -121,33 +131,71 @@ Thread *World::spawn(std::string name, Process *process, std::function<void()> m
 bool World::block(const void *channel, const std::function<bool()> &pred, std::optional<uint64_t> deadline_100ns) {
     return scheduler->block(channel, pred, deadline_100ns);
 }
-void World::wake(const void *channel) { scheduler->wake(channel); }
-void World::spin_wait(const void *channel, const std::function<bool()> &pred) { scheduler->spin_wait(channel, pred); }
-void World::yield() { scheduler->yield(); }
-void World::queue_dpc(std::function<void()> dpc, uint64_t due_100ns) { scheduler->queue_dpc(std::move(dpc), due_100ns); }
-void World::at(uint64_t due_100ns, std::function<void()> fn) { scheduler->at(due_100ns, std::move(fn)); }
-bool World::host_call(const std::function<void()> &fn) { return scheduler->host_call(fn, false); }
-uint32_t World::current_processor() { return scheduler->current_processor(); }
-Thread *World::reference_thread(uint64_t id) { return scheduler->reference_thread(id); }
-bool World::is_thread(const void *object) { return is_live_thread(object); }
-uint64_t World::random(uint64_t bound) { return impl_->random.below(bound); }
+void World::wake(const void *channel) {
+    scheduler->wake(channel);
+}
+void World::spin_wait(const void *channel, const std::function<bool()> &pred) {
+    scheduler->spin_wait(channel, pred);
+}
+void World::yield() {
+    scheduler->yield();
+}
+void World::queue_dpc(std::function<void()> dpc, uint64_t due_100ns) {
+    scheduler->queue_dpc(std::move(dpc), due_100ns);
+}
+void World::at(uint64_t due_100ns, std::function<void()> fn) {
+    scheduler->at(due_100ns, std::move(fn));
+}
+bool World::host_call(const std::function<void()> &fn) {
+    return scheduler->host_call(fn, false);
+}
+uint32_t World::current_processor() {
+    return scheduler->current_processor();
+}
+Thread *World::reference_thread(uint64_t id) {
+    return scheduler->reference_thread(id);
+}
+bool World::is_thread(const void *object) {
+    return is_live_thread(object);
+}
+uint64_t World::random(uint64_t bound) {
+    return impl_->random.below(bound);
+}
 
-uint64_t World::interrupt_time_100ns() { return scheduler->interrupt_time_100ns(); }
+uint64_t World::interrupt_time_100ns() {
+    return scheduler->interrupt_time_100ns();
+}
 
 uint64_t World::system_time_100ns() {
-    if (options.virtual_clock) return VIRTUAL_EPOCH_100NS + interrupt_time_100ns();
+    if (options.virtual_clock) {
+        return VIRTUAL_EPOCH_100NS + interrupt_time_100ns();
+    }
     const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
     return UNIX_EPOCH_AS_FILETIME_100NS +
            static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count()) / 100;
 }
 
-bool World::stopped() const { return impl_->stopped; }
-bool World::ending() const { return impl_->ending; }
-Process *World::system_process() { return &impl_->system; }
-Process *World::client_process() { return &impl_->client; }
-std::string World::report_json() { return impl_->report.json(options.seed); }
-void World::note(std::string line) { impl_->report.note(std::move(line)); }
-void World::leak(std::string what) { impl_->report.leak(std::move(what)); }
+bool World::stopped() const {
+    return impl_->stopped;
+}
+bool World::ending() const {
+    return impl_->ending;
+}
+Process *World::system_process() {
+    return &impl_->system;
+}
+Process *World::client_process() {
+    return &impl_->client;
+}
+std::string World::report_json() {
+    return impl_->report.json(options.seed);
+}
+void World::note(std::string line) {
+    impl_->report.note(std::move(line));
+}
+void World::leak(std::string what) {
+    impl_->report.leak(std::move(what));
+}
 
 void World::stop(std::string_view rule, std::string_view call, std::string_view text) {
     const Thread &thread = executing();
@@ -156,22 +204,30 @@ void World::stop(std::string_view rule, std::string_view call, std::string_view 
     stop.call = call;
     stop.text = text;
     stop.thread = thread.name;
-    if (thread.borrowed != nullptr) stop.thread += " on top of " + thread.borrowed->name;
+    if (thread.borrowed != nullptr) {
+        stop.thread += " on top of " + thread.borrowed->name;
+    }
     stop.thread_id = thread.borrowed != nullptr ? thread.borrowed->id : thread.id;
     stop.processor = scheduler ? scheduler->current_processor() : 0;
     stop.irql = thread.irql;
     stop.backtrace = Report::backtrace();
     const bool first = impl_->report.stop(std::move(stop));
     if (first && (rule == "HANG" || rule == "DEADLOCK") && io) {
-        for (std::string &line : io->describe_outstanding()) note("outstanding: " + line);
-        for (std::string &line : scheduler->describe_threads()) note("thread: " + line);
+        for (std::string &line : io->describe_outstanding()) {
+            note("outstanding: " + line);
+        }
+        for (std::string &line : scheduler->describe_threads()) {
+            note("thread: " + line);
+        }
     }
     impl_->stopped = true;
     // Outside the loop, and with real threads, there is nobody to hand a report to: it must not get lost.
     if (options.threads || thread.impl == impl_->outside->impl || environment_is("FLTSIM_BUGCHECK", "print")) {
         std::fputs(impl_->report.text(options.seed).c_str(), stderr);
     }
-    if (scheduler) scheduler->halt();
+    if (scheduler) {
+        scheduler->halt();
+    }
     std::abort();
 }
 

@@ -30,14 +30,20 @@ class Scheduler;
 class HandleTable;
 class Registry;
 class FaultSwitches;
-namespace io { class IoManager; }
-namespace flt { class FilterManager; }
-namespace wdf { class Framework; }
+namespace io {
+class IoManager;
+}
+namespace flt {
+class FilterManager;
+}
+namespace wdf {
+class Framework;
+}
 
 /// A simulated process (EPROCESS). Owned by the world.
 struct Process {
     uint64_t id = 0;
-    std::string name;     ///< "System", "client"
+    std::string name; ///< "System", "client"
     bool system = false;
     bool terminating = false;
 };
@@ -46,28 +52,29 @@ struct Process {
 /// through reference()/dereference() (ObfReferenceObject on a PETHREAD lands there); the memory stays valid until the
 /// last reference is gone, also after the thread ended.
 class Thread {
-public:
+  public:
     uint64_t id = 0;
     std::string name;
     Process *process = nullptr;
     KIRQL irql = PASSIVE_LEVEL;
-    PVOID top_level_irp = nullptr;   ///< IoGetTopLevelIrp
+    PVOID top_level_irp = nullptr; ///< IoGetTopLevelIrp
     uint32_t kernel_apc_disable = 0; ///< KeEnterCriticalRegion depth
     bool terminating = false;
     bool ended = false;
-    bool daemon = false;             ///< does not keep a virtual-clock world running and is no deadlock when blocked
-    uint32_t last_error = 0;         ///< GetLastError of a user thread
-    int32_t last_status = 0;         ///< RtlGetLastNtStatus of a user thread
-    void *seh_top = nullptr;         ///< innermost __try frame of this execution context
-    int32_t model_depth = 0;         ///< nesting of KernelCalls
-    uint32_t spin_locks_held = 0;    ///< kept by the Ke/Ex/Wdf spin-lock calls; checked when a driver callback returns (V15)
-    uint32_t driver_depth = 0;       ///< nesting of DriverCalls: 0 means no driver frame is on this stack
-    Thread *borrowed = nullptr;      ///< a DPC runs as the thread it interrupted: KeGetCurrentThread gives this one
-    std::shared_ptr<void> ke_state;  ///< the kernel calls' part: which spin locks it holds
+    bool daemon = false; ///< a thread of the model: its waits end when the world ends, and it returns then
+    uint32_t last_error = 0; ///< GetLastError of a user thread
+    int32_t last_status = 0; ///< RtlGetLastNtStatus of a user thread
+    void *seh_top = nullptr; ///< innermost __try frame of this execution context
+    int32_t model_depth = 0; ///< nesting of KernelCalls
+    uint32_t spin_locks_held =
+        0; ///< kept by the Ke/Ex/Wdf spin-lock calls; checked when a driver callback returns (V15)
+    uint32_t driver_depth = 0; ///< nesting of DriverCalls: 0 means no driver frame is on this stack
+    Thread *borrowed = nullptr; ///< a DPC runs as the thread it interrupted: KeGetCurrentThread gives this one
+    std::shared_ptr<void> ke_state; ///< the kernel calls' part: which spin locks it holds
     void reference();
     void dereference();
     struct Impl;
-    std::unique_ptr<Impl> impl;      ///< the executor's part (fiber, condition variable, wait state)
+    std::unique_ptr<Impl> impl; ///< the executor's part (fiber, condition variable, wait state)
     explicit Thread();
     ~Thread();
 };
@@ -88,24 +95,26 @@ World *world_or_null();
 /// RAII: the driver or user code entered the model through `api`. Checks IRQL, takes the model lock, is a scheduling point when
 /// outermost. Every exported kernel function starts with one.
 class KernelCall {
-public:
+  public:
     explicit KernelCall(const char *api, KIRQL irql_max = DISPATCH_LEVEL);
     ~KernelCall();
     KernelCall(const KernelCall &) = delete;
     KernelCall &operator=(const KernelCall &) = delete;
-private:
+
+  private:
     Thread &thread_;
 };
 
 /// RAII: the model calls a driver callback. Gives the model lock up (all levels) and takes it again; checks on return that
 /// the callback restored the IRQL and the critical-region depth and holds no spin lock.
 class DriverCall {
-public:
+  public:
     explicit DriverCall(const char *callback);
     ~DriverCall() noexcept(false);
     DriverCall(const DriverCall &) = delete;
     DriverCall &operator=(const DriverCall &) = delete;
-private:
+
+  private:
     const char *callback_;
     Thread &thread_;
     int32_t depth_;
@@ -120,10 +129,11 @@ void abandon_kernel_calls();
 
 /// RAII: raises (or sets) the executing context's IRQL for a stretch of model code.
 class IrqlScope {
-public:
+  public:
     explicit IrqlScope(KIRQL irql) : thread_(executing()), before_(thread_.irql) { thread_.irql = irql; }
     ~IrqlScope() { thread_.irql = before_; }
-private:
+
+  private:
     Thread &thread_;
     KIRQL before_;
 };
@@ -137,7 +147,7 @@ struct WorldOptions {
 };
 
 class World {
-public:
+  public:
     explicit World(WorldOptions options);
     ~World();
 
@@ -146,6 +156,7 @@ public:
 
     // ---- threads ------------------------------------------------------------------------------------------------
     /// Starts a simulated thread in `process` (null: System). Runs `main` at PASSIVE_LEVEL, outside the model lock (model code in it uses KernelCall).
+    /// Model lock held. The result is the executor's reference: take one to keep it. wake(thread) happens when it has ended.
     Thread *spawn(std::string name, Process *process, std::function<void()> main, bool daemon = false);
     /// Waits until `pred` holds or the deadline (interrupt time, 100 ns) passes. Call with the model lock held, below
     /// DISPATCH_LEVEL; pred runs with the lock held. Returns pred()'s last value. `channel` is any address; wake(channel) makes the
@@ -180,8 +191,9 @@ public:
     bool stopped() const; ///< a bugcheck happened
     /// The world is being destroyed and everything is unloaded: block() in a daemon thread returns at once, the thread shall return.
     bool ending() const;
-    /// Destroys what the world runs: unload, close, end of all threads. From a host thread outside the world, once.
-    void end();
+    /// Destroys what the world runs: unload, close, end of all threads. From a host thread outside the world. False (thread executor only)
+    /// when threads are still inside after ten seconds: then the world's memory has to stay.
+    bool end();
     /// bugcheck() with this world given.
     [[noreturn]] void stop(std::string_view rule, std::string_view call, std::string_view text);
     std::string report_json();
@@ -200,9 +212,10 @@ public:
     std::unique_ptr<io::IoManager> io;
     std::unique_ptr<flt::FilterManager> flt;
     std::unique_ptr<wdf::Framework> wdf;
-    std::shared_ptr<void> ke_state; ///< the kernel calls' part: pool, references to objects by pointer. Made at first use
+    std::shared_ptr<void>
+        ke_state; ///< the kernel calls' part: pool, references to objects by pointer. Made at first use
 
-private:
+  private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
@@ -211,6 +224,8 @@ private:
 bool fault(const char *function);
 
 /// For anything that a caller may ask for and that the model does not do.
-[[noreturn]] inline void unmodelled(const char *api, std::string_view what = "") { bugcheck("UNMODELLED", api, what); }
+[[noreturn]] inline void unmodelled(const char *api, std::string_view what = "") {
+    bugcheck("UNMODELLED", api, what);
+}
 
 } // namespace fltsim

@@ -279,7 +279,7 @@ void complete_pended(const std::shared_ptr<CallRecord> &call, const char *api) {
 void FilterManager::complete(const std::shared_ptr<io::Operation> &operation) {
     KernelCall kernel("IofCompleteRequest");
     if (operation->io_status.Status == STATUS_PENDING) {
-        bugcheck("C9/6 completed with STATUS_PENDING", "IofCompleteRequest", describe(*operation));
+        bugcheck("C9/6 completed with STATUS_PENDING", "IofCompleteRequest", flt::describe(*operation));
     }
     OperationState &state = state_of(*operation);
     state.next = static_cast<int>(state.frames.size()) - 1;
@@ -314,6 +314,14 @@ FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPostOperation(PFLT_CALLBACK_DATA Call
     complete_pended(call, kApi);
 }
 
+/// IRQL <= APC_LEVEL.
+FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPreOperation(PFLT_CALLBACK_DATA CallbackData, FLT_PREOP_CALLBACK_STATUS CallbackStatus,
+                                                        PVOID Context) {
+    KernelCall kernel("FltCompletePendedPreOperation");
+    (void)CallbackData, (void)CallbackStatus, (void)Context;
+    unmodelled("FltCompletePendedPreOperation", "pre-operations that are pended");
+}
+
 /// Runs SafePostCallback now when the IRQL allows it, else on a system worker [SAFE-01..06]. TRUE: the post-operation returns
 /// *RetPostOperationStatus. FALSE: it could not be posted. Any IRQL, only inside a post-operation of an IRP, never in a draining call.
 FLTSIM_KERNEL BOOLEAN FLTAPI FltDoCompletionProcessingWhenSafe(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects,
@@ -334,7 +342,7 @@ FLTSIM_KERNEL BOOLEAN FLTAPI FltDoCompletionProcessingWhenSafe(PFLT_CALLBACK_DAT
         *RetPostOperationStatus = SafePostCallback(Data, FltObjects, CompletionContext, Flags);
         return TRUE;
     }
-    if (fault(kApi) || !NT_SUCCESS(may_post(*call))) {
+    if (!NT_SUCCESS(may_post(*call))) {
         *RetPostOperationStatus = FLT_POSTOP_FINISHED_PROCESSING;
         return FALSE;
     }

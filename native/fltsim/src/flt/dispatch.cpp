@@ -8,11 +8,15 @@
 
 #include "flt/internal.hpp"
 
+#include <cstring>
+
 #include "fs/file_system.hpp"
 
 namespace fltsim::flt {
 
 namespace {
+
+constexpr FLT_OPERATION_REGISTRATION_FLAGS kSkipNonCachedNonPagingIo = 8;
 
 enum class Outcome { GoOn, Completed, DisallowFastIo };
 
@@ -33,7 +37,7 @@ bool skipped(const io::Operation &operation, FLT_OPERATION_REGISTRATION_FLAGS fl
         (operation.form == io::Form::FastIo || (!paging && !non_cached))) {
         return true;
     }
-    if (read_write && (flags & FLTFL_OPERATION_REGISTRATION_SKIP_NON_CACHED_NON_PAGING_IO) != 0 && non_cached &&
+    if (read_write && (flags & kSkipNonCachedNonPagingIo) != 0 && non_cached &&
         !paging) {
         return true;
     }

@@ -275,7 +275,7 @@ NTSTATUS FilterManager::detach(std::u16string_view filter_name, io::Volume &volu
         status = filter->query_teardown(objects.get(), 0);
     }
     if (NT_ERROR(status) || NT_WARNING(status)) {
-        world().note("instance " + describe(*instance) + ": detach vetoed");
+        world().note("instance " + flt::describe(*instance) + ": detach vetoed");
         return status;
     }
     if (instance->state != Instance::State::Active || filter->unregistering) {

@@ -64,7 +64,7 @@ struct Driver {
     std::u16string service;
     std::u16string registry_path;
     DRIVER_OBJECT object{};
-    DRIVER_EXTENSION extension{};
+    std::vector<uint8_t> extension; ///< opaque, zero
     std::unique_ptr<Image> image; ///< null for a built-in one
     PDRIVER_INITIALIZE entry = nullptr;
     bool busy = false;            ///< a load or unload of it is running

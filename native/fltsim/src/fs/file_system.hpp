@@ -14,6 +14,8 @@ public:
     virtual NTSTATUS dispatch(const std::shared_ptr<io::Operation> &operation) = 0;
     /// Fast I/O or an FS-filter operation: true when it was done (io_status set), false to be asked again with an IRP.
     virtual bool dispatch_inline(const std::shared_ptr<io::Operation> &operation) = 0;
+    /// The operation's requestor wants it to end early. Completes it with STATUS_CANCELLED when it still waits for the storage, else nothing.
+    virtual void cancel(const std::shared_ptr<io::Operation> &) {}
     /// Normalised name of an open file relative to the volume; fails when the file is gone.
     virtual NTSTATUS query_name(io::FileObject &file, std::u16string *name) = 0;
 };

@@ -15,6 +15,8 @@ namespace fltsim::fs { class FileSystem; }
 
 namespace fltsim::io {
 
+struct IoLink;
+
 enum class FsProfile { Ntfs, Fat };
 
 /// A mounted volume. FltMgr attaches instances to it. PDEVICE_OBJECT values are addresses of `device`.
@@ -47,11 +49,31 @@ public:
     bool cleanup_done = false;
     int64_t position = 0;             ///< CurrentByteOffset of a synchronous handle
     const void *lock_owner = nullptr; ///< file-object lock of synchronous I/O: the Thread that holds it
+    bool write_through = false;
+    bool opened = false;              ///< IRP_MJ_CREATE succeeded in the file system, IRP_MJ_CLOSE is due some day
+    bool close_sent = false;
+    /// What keeps IRP_MJ_CLOSE away: the handle, operations on their way, sections, the cache. Counted by reference()/dereference().
+    uint32_t references = 0;
+    std::weak_ptr<IoLink> link; ///< to the I/O manager, while there is one
     /// The Filter Manager's stream-handle contexts. Dropped at IRP_MJ_CLOSE.
     std::shared_ptr<void> flt_state;
     const char *type_name() const override { return "file"; }
     void last_handle_closed() override; ///< IRP_MJ_CLEANUP, then IRP_MJ_CLOSE when no reference (section, pending I/O) is left
+    std::string describe() const override;
+    /// Files are waitable: signalled when an operation without an event has completed.
+    void signal() override;
+    bool signalled() const override { return signalled_; }
+    /// Model lock held. The last dereference after IRP_MJ_CLEANUP has a system thread send IRP_MJ_CLOSE. Any IRQL <= DISPATCH_LEVEL.
+    void reference() { ++references; }
+    void dereference();
+    /// Null when `file` is not the file object of an open file.
     static std::shared_ptr<FileObject> from_native(PFILE_OBJECT file);
+    FileObject();
+    ~FileObject() override;
+
+private:
+    friend class IoManager;
+    bool signalled_ = false;
 };
 
 /// An asynchronous request's user side: where the status goes and what is signalled. Lives until the operation completed.
@@ -86,6 +108,8 @@ public:
     NTSTATUS flush(FileObject &file, IO_STATUS_BLOCK *iosb);
     /// Asks the operations of this file (of this OVERLAPPED, unless null) to end early. Number of those it found.
     uint32_t cancel(FileObject &file, const void *overlapped);
+    /// The same for the operation that this thread waits for (CancelSynchronousIo).
+    uint32_t cancel_synchronous(const Thread &thread);
     /// A view of the file (CreateFileMapping + MapViewOfFile). Dirty pages are written by flush_view as paging I/O.
     NTSTATUS map(FileObject &file, uint64_t size, bool writable, std::shared_ptr<Object> *section);
     NTSTATUS map_view(Object &section, uint64_t offset, uint64_t length, void **base);
@@ -94,8 +118,10 @@ public:
     /// Operations not COMPLETED, for the report.
     std::vector<std::string> describe_outstanding() const;
 
+    struct Impl; ///< io/internal.hpp
+    Impl &impl() { return *impl_; }
+
 private:
-    struct Impl;
     std::unique_ptr<Impl> impl_;
 };
 

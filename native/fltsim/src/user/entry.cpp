@@ -16,8 +16,12 @@ struct LastError {
 
 thread_local LastError t_last;
 
-DWORD get_error() { return world_or_null() != nullptr ? executing().last_error : t_last.error; }
-NTSTATUS get_status() { return world_or_null() != nullptr ? executing().last_status : t_last.status; }
+DWORD get_error() {
+    return world_or_null() != nullptr ? executing().last_error : t_last.error;
+}
+NTSTATUS get_status() {
+    return world_or_null() != nullptr ? executing().last_status : t_last.status;
+}
 
 void set_last_status(NTSTATUS status) {
     if (world_or_null() != nullptr) {
@@ -111,11 +115,17 @@ HRESULT hresult(NTSTATUS status) {
 
 using namespace fltsim::user;
 
-FLTSIM_USER DWORD GetLastError(void) { return get_error(); }
+FLTSIM_USER DWORD GetLastError(void) {
+    return get_error();
+}
 
-FLTSIM_USER void SetLastError(DWORD dwErrCode) { set_error(dwErrCode); }
+FLTSIM_USER void SetLastError(DWORD dwErrCode) {
+    set_error(dwErrCode);
+}
 
-FLTSIM_USER NTSTATUS RtlGetLastNtStatus(void) { return get_status(); }
+FLTSIM_USER NTSTATUS RtlGetLastNtStatus(void) {
+    return get_status();
+}
 
 /// As on Windows this also becomes the thread's last status.
 FLTSIM_USER ULONG RtlNtStatusToDosError(NTSTATUS Status) {

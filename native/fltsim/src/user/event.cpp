@@ -5,7 +5,6 @@
 #include "user/event.hpp"
 
 #include "user/entry.hpp"
-#include "user/wait.hpp"
 
 namespace fltsim::user {
 
@@ -63,7 +62,8 @@ BOOL with_event(HANDLE handle, const char *api, void (*body)(Event &)) {
 } // namespace
 
 /// Named events are not modelled.
-FLTSIM_USER HANDLE CreateEventW(LPSECURITY_ATTRIBUTES lpEventAttributes, BOOL bManualReset, BOOL bInitialState, LPCWSTR lpName) {
+FLTSIM_USER HANDLE CreateEventW(LPSECURITY_ATTRIBUTES lpEventAttributes, BOOL bManualReset, BOOL bInitialState,
+                                LPCWSTR lpName) {
     const auto world = world_for_names();
     if (!world) {
         return nullptr;
@@ -90,7 +90,7 @@ FLTSIM_USER BOOL ResetEvent(HANDLE hEvent) {
     return with_event(hEvent, "NtResetEvent", [](Event &event) { event.reset(); });
 }
 
-/// Waits for events and threads. Of a file only GetOverlappedResult can be waited for: one object for several operations is ambiguous.
+/// Waits for events, threads and files (a file is signalled when an operation on it has completed, whichever that was).
 FLTSIM_USER DWORD WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds) {
     const auto world = world_for_handle(hHandle);
     if (!world) {
@@ -107,6 +107,8 @@ FLTSIM_USER DWORD WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds) {
             satisfied = event->wait(deadline);
         } else if (const auto thread = std::dynamic_pointer_cast<ThreadHandle>(object)) {
             satisfied = w.block(thread->thread(), [&] { return thread->signalled(); }, deadline);
+        } else if (const auto file = std::dynamic_pointer_cast<io::FileObject>(object)) {
+            satisfied = w.block(file.get(), [&] { return file->signalled(); }, deadline);
         } else {
             unmodelled("WaitForSingleObject", std::string("a wait for a ") + object->type_name());
         }

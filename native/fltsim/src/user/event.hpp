@@ -5,12 +5,17 @@
 // Invariant: the state changes under the model lock; who waits does so on the channel `this`.
 #pragma once
 
+#include <optional>
+
 #include "core/handles.hpp"
 
 namespace fltsim::user {
 
+/// Interrupt time (100 ns) at which a wait that starts now ends; nothing for INFINITE. Inside a world.
+std::optional<uint64_t> deadline_after(uint32_t timeoutMs);
+
 class Event final : public Object {
-public:
+  public:
     Event(bool manual_reset, bool set) : manual_reset_(manual_reset), set_(set) {}
     const char *type_name() const override { return "event"; }
     void signal() override;
@@ -19,14 +24,14 @@ public:
     /// Waits until it is set, and takes the signal when it resets by itself. False: the deadline (interrupt time) passed.
     bool wait(std::optional<uint64_t> deadline_100ns);
 
-private:
+  private:
     const bool manual_reset_;
     bool set_;
 };
 
 /// A thread that user mode has opened, or waits for.
 class ThreadHandle final : public Object {
-public:
+  public:
     /// Takes over one reference.
     explicit ThreadHandle(Thread *thread) : thread_(thread) {}
     ~ThreadHandle() override { thread_->dereference(); }
@@ -36,7 +41,7 @@ public:
     bool signalled() const override { return thread_->ended; }
     Thread *thread() const { return thread_; }
 
-private:
+  private:
     Thread *thread_;
 };
 

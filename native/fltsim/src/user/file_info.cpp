@@ -10,7 +10,6 @@
 
 #include "user/file_call.hpp"
 #include "user/path.hpp"
-#include "user/wait.hpp"
 
 using namespace fltsim;
 using namespace fltsim::user;
@@ -134,19 +133,20 @@ FLTSIM_USER BOOL GetFileInformationByHandleEx(HANDLE hFile, FILE_INFO_BY_HANDLE_
         return fail(dwBufferSize == 0 ? ERROR_BAD_LENGTH : ERROR_NOACCESS);
     }
     NTSTATUS status = STATUS_SUCCESS;
-    const bool entered = file_call(hFile, "NtQueryInformationFile", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
-        const auto query = query_of(FileInformationClass);
-        if (!query) {
-            return STATUS_INVALID_PARAMETER;
-        }
-        IO_STATUS_BLOCK iosb{};
-        const CurrentIo current(file);
-        if (query->directory) {
-            return w.io->query_directory(*file, lpFileInformation, dwBufferSize, query->information_class, false, u"", query->restart,
-                                         &iosb);
-        }
-        return w.io->query_information(*file, lpFileInformation, dwBufferSize, query->information_class, &iosb);
-    });
+    const bool entered = file_call(
+        hFile, "NtQueryInformationFile", &status,
+        [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
+            const auto query = query_of(FileInformationClass);
+            if (!query) {
+                return STATUS_INVALID_PARAMETER;
+            }
+            IO_STATUS_BLOCK iosb{};
+            if (query->directory) {
+                return w.io->query_directory(*file, lpFileInformation, dwBufferSize, query->information_class, false,
+                                             u"", query->restart, &iosb);
+            }
+            return w.io->query_information(*file, lpFileInformation, dwBufferSize, query->information_class, &iosb);
+        });
     return entered ? result(status) : FALSE;
 }
 
@@ -171,14 +171,14 @@ FLTSIM_USER BOOL SetFileInformationByHandle(HANDLE hFile, FILE_INFO_BY_HANDLE_CL
         bytes = static_cast<DWORD>(renamed->size());
     }
     NTSTATUS status = STATUS_SUCCESS;
-    const bool entered = file_call(hFile, "NtSetInformationFile", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
-        const auto information_class = set_class_of(FileInformationClass);
-        if (!information_class) {
-            return STATUS_INVALID_PARAMETER;
-        }
-        IO_STATUS_BLOCK iosb{};
-        const CurrentIo current(file);
-        return w.io->set_information(*file, information, bytes, *information_class, &iosb);
-    });
+    const bool entered = file_call(
+        hFile, "NtSetInformationFile", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
+            const auto information_class = set_class_of(FileInformationClass);
+            if (!information_class) {
+                return STATUS_INVALID_PARAMETER;
+            }
+            IO_STATUS_BLOCK iosb{};
+            return w.io->set_information(*file, information, bytes, *information_class, &iosb);
+        });
     return entered ? result(status) : FALSE;
 }

@@ -7,14 +7,14 @@
 #include "user/entry.hpp"
 #include "user/event.hpp"
 #include "user/file_call.hpp"
-#include "user/wait.hpp"
 
 using namespace fltsim;
 using namespace fltsim::user;
 
 namespace {
 
-static_assert(sizeof(IO_STATUS_BLOCK) == 2 * sizeof(ULONG_PTR), "Internal and InternalHigh are the operation's IO_STATUS_BLOCK");
+static_assert(sizeof(IO_STATUS_BLOCK) == 2 * sizeof(ULONG_PTR),
+              "Internal and InternalHigh are the operation's IO_STATUS_BLOCK");
 
 struct Transfer {
     bool write;
@@ -27,15 +27,14 @@ HANDLE event_handle(const OVERLAPPED &overlapped) {
     return reinterpret_cast<HANDLE>(reinterpret_cast<uintptr_t>(overlapped.hEvent) & ~uintptr_t{1});
 }
 
-NTSTATUS perform(World &w, const std::shared_ptr<io::FileObject> &file, const Transfer &transfer, OVERLAPPED *overlapped,
-                 IO_STATUS_BLOCK *iosb) {
+NTSTATUS perform(World &w, const std::shared_ptr<io::FileObject> &file, const Transfer &transfer,
+                 OVERLAPPED *overlapped, IO_STATUS_BLOCK *iosb) {
     if (overlapped == nullptr && !file->synchronous) {
         return STATUS_INVALID_PARAMETER; // there is no position to read at
     }
     if (transfer.buffer == nullptr && transfer.bytes != 0) {
         return STATUS_ACCESS_VIOLATION;
     }
-    const CurrentIo current(file);
     const auto run = [&](const int64_t *offset, const io::AsyncBlock *async) {
         return transfer.write ? w.io->write(*file, transfer.buffer, transfer.bytes, offset, async, iosb)
                               : w.io->read(*file, transfer.buffer, transfer.bytes, offset, async, iosb);
@@ -66,7 +65,8 @@ NTSTATUS perform(World &w, const std::shared_ptr<io::FileObject> &file, const Tr
     return status;
 }
 
-BOOL transfer_file(const char *api, HANDLE handle, const Transfer &transfer, LPDWORD transferred, LPOVERLAPPED overlapped) {
+BOOL transfer_file(const char *api, HANDLE handle, const Transfer &transfer, LPDWORD transferred,
+                   LPOVERLAPPED overlapped) {
     if (transferred != nullptr) {
         *transferred = 0;
     } else if (overlapped == nullptr) {
@@ -127,36 +127,38 @@ NTSTATUS move_position(World &w, io::FileObject &file, int64_t distance, DWORD m
 
 FLTSIM_USER BOOL ReadFile(HANDLE hFile, LPVOID lpBuffer, DWORD nNumberOfBytesToRead, LPDWORD lpNumberOfBytesRead,
                           LPOVERLAPPED lpOverlapped) {
-    return transfer_file("NtReadFile", hFile, {false, lpBuffer, nNumberOfBytesToRead}, lpNumberOfBytesRead, lpOverlapped);
+    return transfer_file("NtReadFile", hFile, {false, lpBuffer, nNumberOfBytesToRead}, lpNumberOfBytesRead,
+                         lpOverlapped);
 }
 
 FLTSIM_USER BOOL WriteFile(HANDLE hFile, LPCVOID lpBuffer, DWORD nNumberOfBytesToWrite, LPDWORD lpNumberOfBytesWritten,
                            LPOVERLAPPED lpOverlapped) {
     // Only IoManager::write sees the pointer, and takes it as const again.
-    return transfer_file("NtWriteFile", hFile, {true, const_cast<void *>(lpBuffer), nNumberOfBytesToWrite}, lpNumberOfBytesWritten,
-                         lpOverlapped);
+    return transfer_file("NtWriteFile", hFile, {true, const_cast<void *>(lpBuffer), nNumberOfBytesToWrite},
+                         lpNumberOfBytesWritten, lpOverlapped);
 }
 
 FLTSIM_USER BOOL FlushFileBuffers(HANDLE hFile) {
     NTSTATUS status = STATUS_SUCCESS;
-    const bool entered = file_call(hFile, "NtFlushBuffersFile", &status, [](World &w, const std::shared_ptr<io::FileObject> &file) {
-        IO_STATUS_BLOCK iosb{};
-        const CurrentIo current(file);
-        return w.io->flush(*file, &iosb);
-    });
+    const bool entered =
+        file_call(hFile, "NtFlushBuffersFile", &status, [](World &w, const std::shared_ptr<io::FileObject> &file) {
+            IO_STATUS_BLOCK iosb{};
+            return w.io->flush(*file, &iosb);
+        });
     return entered ? result(status) : FALSE;
 }
 
-FLTSIM_USER BOOL SetFilePointerEx(HANDLE hFile, LARGE_INTEGER liDistanceToMove, PLARGE_INTEGER lpNewFilePointer, DWORD dwMoveMethod) {
+FLTSIM_USER BOOL SetFilePointerEx(HANDLE hFile, LARGE_INTEGER liDistanceToMove, PLARGE_INTEGER lpNewFilePointer,
+                                  DWORD dwMoveMethod) {
     if (dwMoveMethod > FILE_END) {
         return fail(ERROR_INVALID_PARAMETER);
     }
     NTSTATUS status = STATUS_SUCCESS;
     int64_t position = 0;
-    const bool entered = file_call(hFile, "NtSetInformationFile", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) {
-        const CurrentIo current(file);
-        return move_position(w, *file, liDistanceToMove.QuadPart, dwMoveMethod, &position);
-    });
+    const bool entered =
+        file_call(hFile, "NtSetInformationFile", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) {
+            return move_position(w, *file, liDistanceToMove.QuadPart, dwMoveMethod, &position);
+        });
     if (!entered || result(status) == FALSE) {
         return FALSE;
     }

@@ -68,8 +68,8 @@ void set_create_error(NTSTATUS status) {
 } // namespace
 
 FLTSIM_USER HANDLE CreateFileW(LPCWSTR lpFileName, DWORD dwDesiredAccess, DWORD dwShareMode,
-                               LPSECURITY_ATTRIBUTES lpSecurityAttributes, DWORD dwCreationDisposition, DWORD dwFlagsAndAttributes,
-                               HANDLE hTemplateFile) {
+                               LPSECURITY_ATTRIBUTES lpSecurityAttributes, DWORD dwCreationDisposition,
+                               DWORD dwFlagsAndAttributes, HANDLE hTemplateFile) {
     if (hTemplateFile != nullptr) {
         return no_file(ERROR_NOT_SUPPORTED); // extended attributes are not modelled
     }
@@ -90,14 +90,15 @@ FLTSIM_USER HANDLE CreateFileW(LPCWSTR lpFileName, DWORD dwDesiredAccess, DWORD 
     if ((dwFlagsAndAttributes & FILE_FLAG_DELETE_ON_CLOSE) != 0) {
         access |= DELETE;
     }
-    const ULONG attributes = dwFlagsAndAttributes & FILE_ATTRIBUTE_VALID_FLAGS & ~static_cast<ULONG>(FILE_ATTRIBUTE_DIRECTORY);
+    const ULONG attributes =
+        dwFlagsAndAttributes & FILE_ATTRIBUTE_VALID_FLAGS & ~static_cast<ULONG>(FILE_ATTRIBUTE_DIRECTORY);
     NTSTATUS status = STATUS_SUCCESS;
     ULONG_PTR information = 0;
     HANDLE handle = INVALID_HANDLE_VALUE;
     const bool entered = enter(world, "NtCreateFile", [&](World &w) {
         std::shared_ptr<io::FileObject> file;
-        status = w.io->create(*path, access, attributes, dwShareMode, *disposition, create_options(dwFlagsAndAttributes), UserMode, &file,
-                              &information);
+        status = w.io->create(*path, access, attributes, dwShareMode, *disposition,
+                              create_options(dwFlagsAndAttributes), UserMode, &file, &information);
         if (NT_SUCCESS(status)) {
             handle = w.handles->insert(std::move(file));
         }
@@ -129,9 +130,10 @@ FLTSIM_USER BOOL CreateDirectoryW(LPCWSTR lpPathName, LPSECURITY_ATTRIBUTES lpSe
     const bool entered = enter(world, "NtCreateFile", [&](World &w) {
         std::shared_ptr<io::FileObject> file;
         ULONG_PTR information = 0;
-        status = w.io->create(*path, FILE_LIST_DIRECTORY | SYNCHRONIZE, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_READ | FILE_SHARE_WRITE,
-                              FILE_CREATE, FILE_DIRECTORY_FILE | FILE_SYNCHRONOUS_IO_NONALERT | FILE_OPEN_FOR_BACKUP_INTENT, UserMode,
-                              &file, &information);
+        status = w.io->create(*path, FILE_LIST_DIRECTORY | SYNCHRONIZE, FILE_ATTRIBUTE_NORMAL,
+                              FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_CREATE,
+                              FILE_DIRECTORY_FILE | FILE_SYNCHRONOUS_IO_NONALERT | FILE_OPEN_FOR_BACKUP_INTENT,
+                              UserMode, &file, &information);
         if (NT_SUCCESS(status)) {
             // Through a handle, so that cleanup and close are seen as for any other file.
             w.handles->close(w.handles->insert(std::move(file)));

@@ -15,9 +15,15 @@ using namespace fltsim::user;
 
 namespace {
 
-HRESULT no_world() { return HRESULT_FROM_WIN32(ERROR_NOT_READY); }
-HRESULT ended() { return HRESULT_FROM_WIN32(ERROR_SHUTDOWN_IN_PROGRESS); }
-HRESULT bad_argument() { return HRESULT_FROM_WIN32(ERROR_INVALID_PARAMETER); }
+HRESULT no_world() {
+    return HRESULT_FROM_WIN32(ERROR_NOT_READY);
+}
+HRESULT ended() {
+    return HRESULT_FROM_WIN32(ERROR_SHUTDOWN_IN_PROGRESS);
+}
+HRESULT bad_argument() {
+    return HRESULT_FROM_WIN32(ERROR_INVALID_PARAMETER);
+}
 
 /// Runs a call that names a filter in the selected world.
 HRESULT with_filter_manager(const char *api, const std::function<NTSTATUS(World &)> &body) {
@@ -42,12 +48,13 @@ void copy_name(const std::u16string &name, DWORD lengthBytes, LPWSTR buffer) {
     buffer[chars] = u'\0';
 }
 
-HRESULT attach(const char *api, std::u16string_view filter, std::u16string_view volume_name, std::u16string_view instance,
-               std::u16string_view altitude, DWORD name_bytes, LPWSTR name_buffer) {
+HRESULT attach(const char *api, std::u16string_view filter, std::u16string_view volume_name,
+               std::u16string_view instance, std::u16string_view altitude, DWORD name_bytes, LPWSTR name_buffer) {
     std::u16string created;
     const HRESULT answer = with_filter_manager(api, [&](World &w) -> NTSTATUS {
         io::Volume *volume = volume_by_user_name(*w.io, volume_name);
-        return volume == nullptr ? STATUS_FLT_VOLUME_NOT_FOUND : w.flt->attach(filter, *volume, instance, altitude, &created);
+        return volume == nullptr ? STATUS_FLT_VOLUME_NOT_FOUND
+                                 : w.flt->attach(filter, *volume, instance, altitude, &created);
     });
     if (answer == S_OK) {
         copy_name(created, name_bytes, name_buffer);
@@ -76,17 +83,18 @@ FLTSIM_USER HRESULT FilterAttach(LPCWSTR lpFilterName, LPCWSTR lpVolumeName, LPC
     if (lpFilterName == nullptr || lpVolumeName == nullptr) {
         return bad_argument();
     }
-    return attach("FilterAttach", text(lpFilterName), text(lpVolumeName), text(lpInstanceName), u"", dwCreatedInstanceNameLength,
-                  lpCreatedInstanceName);
+    return attach("FilterAttach", text(lpFilterName), text(lpVolumeName), text(lpInstanceName), u"",
+                  dwCreatedInstanceNameLength, lpCreatedInstanceName);
 }
 
-FLTSIM_USER HRESULT FilterAttachAtAltitude(LPCWSTR lpFilterName, LPCWSTR lpVolumeName, LPCWSTR lpAltitude, LPCWSTR lpInstanceName,
-                                           DWORD dwCreatedInstanceNameLength, LPWSTR lpCreatedInstanceName) {
+FLTSIM_USER HRESULT FilterAttachAtAltitude(LPCWSTR lpFilterName, LPCWSTR lpVolumeName, LPCWSTR lpAltitude,
+                                           LPCWSTR lpInstanceName, DWORD dwCreatedInstanceNameLength,
+                                           LPWSTR lpCreatedInstanceName) {
     if (lpFilterName == nullptr || lpVolumeName == nullptr || text(lpAltitude).empty()) {
         return bad_argument();
     }
-    return attach("FilterAttachAtAltitude", text(lpFilterName), text(lpVolumeName), text(lpInstanceName), text(lpAltitude),
-                  dwCreatedInstanceNameLength, lpCreatedInstanceName);
+    return attach("FilterAttachAtAltitude", text(lpFilterName), text(lpVolumeName), text(lpInstanceName),
+                  text(lpAltitude), dwCreatedInstanceNameLength, lpCreatedInstanceName);
 }
 
 FLTSIM_USER HRESULT FilterDetach(LPCWSTR lpFilterName, LPCWSTR lpVolumeName, LPCWSTR lpInstanceName) {
@@ -95,13 +103,15 @@ FLTSIM_USER HRESULT FilterDetach(LPCWSTR lpFilterName, LPCWSTR lpVolumeName, LPC
     }
     return with_filter_manager("FilterDetach", [&](World &w) -> NTSTATUS {
         io::Volume *volume = volume_by_user_name(*w.io, text(lpVolumeName));
-        return volume == nullptr ? STATUS_FLT_VOLUME_NOT_FOUND : w.flt->detach(text(lpFilterName), *volume, text(lpInstanceName));
+        return volume == nullptr ? STATUS_FLT_VOLUME_NOT_FOUND
+                                 : w.flt->detach(text(lpFilterName), *volume, text(lpInstanceName));
     });
 }
 
 /// Security attributes are not looked at: a world's client is the administrator that the port's descriptor admits.
-FLTSIM_USER HRESULT FilterConnectCommunicationPort(LPCWSTR lpPortName, DWORD dwOptions, LPCVOID lpContext, WORD wSizeOfContext,
-                                                   LPSECURITY_ATTRIBUTES lpSecurityAttributes, HANDLE *hPort) {
+FLTSIM_USER HRESULT FilterConnectCommunicationPort(LPCWSTR lpPortName, DWORD dwOptions, LPCVOID lpContext,
+                                                   WORD wSizeOfContext, LPSECURITY_ATTRIBUTES lpSecurityAttributes,
+                                                   HANDLE *hPort) {
     if (hPort == nullptr) {
         return bad_argument();
     }

@@ -2,48 +2,11 @@
 //
 // This module provides: GetOverlappedResult(Ex), CancelIoEx, CancelSynchronousIo, OpenThread, GetCurrentThreadId and GetCurrentProcessId.
 
-#include <mutex>
-#include <unordered_map>
-
 #include <unistd.h>
 
 #include "user/entry.hpp"
 #include "user/event.hpp"
 #include "user/file_call.hpp"
-#include "user/wait.hpp"
-
-namespace fltsim::user {
-
-namespace {
-
-std::mutex g_current_mutex;
-/// Weak, since a call in a stopped world never ends and its entry stays.
-std::unordered_map<const Thread *, std::weak_ptr<io::FileObject>> g_current;
-
-} // namespace
-
-CurrentIo::CurrentIo(const std::shared_ptr<io::FileObject> &file) : thread_(nullptr) {
-    if (file->synchronous) {
-        thread_ = &executing();
-        const std::lock_guard guard(g_current_mutex);
-        g_current[thread_] = file;
-    }
-}
-
-CurrentIo::~CurrentIo() {
-    if (thread_ != nullptr) {
-        const std::lock_guard guard(g_current_mutex);
-        g_current.erase(thread_);
-    }
-}
-
-std::shared_ptr<io::FileObject> CurrentIo::of(const Thread *thread) {
-    const std::lock_guard guard(g_current_mutex);
-    const auto entry = g_current.find(thread);
-    return entry == g_current.end() ? nullptr : entry->second.lock();
-}
-
-} // namespace fltsim::user
 
 using namespace fltsim;
 using namespace fltsim::user;
@@ -111,7 +74,8 @@ thread_local KnownThread t_known;
 
 } // namespace
 
-FLTSIM_USER BOOL GetOverlappedResult(HANDLE hFile, LPOVERLAPPED lpOverlapped, LPDWORD lpNumberOfBytesTransferred, BOOL bWait) {
+FLTSIM_USER BOOL GetOverlappedResult(HANDLE hFile, LPOVERLAPPED lpOverlapped, LPDWORD lpNumberOfBytesTransferred,
+                                     BOOL bWait) {
     return overlapped_result(hFile, lpOverlapped, lpNumberOfBytesTransferred, bWait != FALSE ? INFINITE : 0);
 }
 
@@ -124,9 +88,10 @@ FLTSIM_USER BOOL GetOverlappedResultEx(HANDLE hFile, LPOVERLAPPED lpOverlapped, 
 /// ERROR_NOT_FOUND: nothing that could still be cancelled. An operation that a post-operation callback holds is beyond that [CANC-06].
 FLTSIM_USER BOOL CancelIoEx(HANDLE hFile, LPOVERLAPPED lpOverlapped) {
     NTSTATUS status = STATUS_SUCCESS;
-    const bool entered = file_call(hFile, "NtCancelIoFileEx", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
-        return w.io->cancel(*file, lpOverlapped) == 0 ? STATUS_NOT_FOUND : STATUS_SUCCESS;
-    });
+    const bool entered = file_call(
+        hFile, "NtCancelIoFileEx", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
+            return w.io->cancel(*file, lpOverlapped) == 0 ? STATUS_NOT_FOUND : STATUS_SUCCESS;
+        });
     return entered ? result(status) : FALSE;
 }
 
@@ -142,10 +107,7 @@ FLTSIM_USER BOOL CancelSynchronousIo(HANDLE hThread) {
             status = w.handles->find(hThread) ? STATUS_OBJECT_TYPE_MISMATCH : STATUS_INVALID_HANDLE;
             return;
         }
-        const auto file = CurrentIo::of(target->thread());
-        // A thread that still waits for the file's lock has no operation yet; the one in flight is another thread's.
-        const bool its_own = file && file->lock_owner == target->thread();
-        status = its_own && w.io->cancel(*file, nullptr) != 0 ? STATUS_SUCCESS : STATUS_NOT_FOUND;
+        status = w.io->cancel_synchronous(*target->thread()) == 0 ? STATUS_NOT_FOUND : STATUS_SUCCESS;
     });
     return entered ? result(status) : FALSE;
 }

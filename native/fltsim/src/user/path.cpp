@@ -15,12 +15,17 @@ constexpr std::u16string_view DOS_DEVICES = u"\\??\\";
 constexpr std::u16string_view GLOBAL_ROOT = u"GLOBALROOT\\";
 constexpr size_t PATH_CHARS_MAX = 32767;
 
-bool is_letter(char16_t c) { return (c >= u'A' && c <= u'Z') || (c >= u'a' && c <= u'z'); }
+bool is_letter(char16_t c) {
+    return (c >= u'A' && c <= u'Z') || (c >= u'a' && c <= u'z');
+}
 
-bool is_drive(std::u16string_view path) { return path.size() >= 2 && is_letter(path[0]) && path[1] == u':'; }
+bool is_drive(std::u16string_view path) {
+    return path.size() >= 2 && is_letter(path[0]) && path[1] == u':';
+}
 
 bool starts_with_ignoring_case(std::u16string_view path, std::u16string_view upper) {
-    return path.size() >= upper.size() && std::equal(upper.begin(), upper.end(), path.begin(), [](char16_t u, char16_t c) {
+    return path.size() >= upper.size() &&
+           std::equal(upper.begin(), upper.end(), path.begin(), [](char16_t u, char16_t c) {
                return u == (c >= u'a' && c <= u'z' ? static_cast<char16_t>(c - u'a' + u'A') : c);
            });
 }

@@ -9,7 +9,6 @@
 #include <mutex>
 
 #include "user/file_call.hpp"
-#include "user/wait.hpp"
 
 using namespace fltsim;
 using namespace fltsim::user;
@@ -18,7 +17,7 @@ namespace {
 
 /// A section handle: the section lives on below its views when the handle is closed.
 class SectionHandle final : public Object {
-public:
+  public:
     SectionHandle(std::shared_ptr<Object> section, bool writable) : section_(std::move(section)), writable_(writable) {}
     const char *type_name() const override { return "section"; }
     void last_handle_closed() override {
@@ -28,13 +27,13 @@ public:
     Object &section() const { return *section_; }
     bool writable() const { return writable_; }
 
-private:
+  private:
     std::shared_ptr<Object> section_;
     const bool writable_;
 };
 
 class Views {
-public:
+  public:
     void add(void *base, const std::shared_ptr<World> &world) {
         const std::lock_guard guard(mutex_);
         worlds_[address(base)] = world;
@@ -50,7 +49,7 @@ public:
         return after == worlds_.begin() ? nullptr : std::prev(after)->second.lock();
     }
 
-private:
+  private:
     static uintptr_t address(const void *pointer) { return reinterpret_cast<uintptr_t>(pointer); }
     mutable std::mutex mutex_;
     std::map<uintptr_t, std::weak_ptr<World>> worlds_;
@@ -80,19 +79,19 @@ FLTSIM_USER HANDLE CreateFileMappingW(HANDLE hFile, LPSECURITY_ATTRIBUTES lpFile
     const uint64_t size = static_cast<uint64_t>(dwMaximumSizeHigh) << 32 | dwMaximumSizeLow;
     NTSTATUS status = STATUS_SUCCESS;
     HANDLE handle = nullptr;
-    const bool entered = file_call(hFile, "NtCreateSection", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
-        const ACCESS_MASK needed = FILE_READ_DATA | (writable ? FILE_WRITE_DATA : 0);
-        if ((file->granted_access & needed) != needed) {
-            return STATUS_ACCESS_DENIED;
-        }
-        const CurrentIo current(file);
-        std::shared_ptr<Object> section;
-        const NTSTATUS mapped = w.io->map(*file, size, writable, &section);
-        if (NT_SUCCESS(mapped)) {
-            handle = w.handles->insert(std::make_shared<SectionHandle>(std::move(section), writable));
-        }
-        return mapped;
-    });
+    const bool entered = file_call(
+        hFile, "NtCreateSection", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
+            const ACCESS_MASK needed = FILE_READ_DATA | (writable ? FILE_WRITE_DATA : 0);
+            if ((file->granted_access & needed) != needed) {
+                return STATUS_ACCESS_DENIED;
+            }
+            std::shared_ptr<Object> section;
+            const NTSTATUS mapped = w.io->map(*file, size, writable, &section);
+            if (NT_SUCCESS(mapped)) {
+                handle = w.handles->insert(std::make_shared<SectionHandle>(std::move(section), writable));
+            }
+            return mapped;
+        });
     if (!entered || result(status) == FALSE) {
         return nullptr;
     }
@@ -101,11 +100,12 @@ FLTSIM_USER HANDLE CreateFileMappingW(HANDLE hFile, LPSECURITY_ATTRIBUTES lpFile
 }
 
 /// The view is readable, and writable when asked for.
-FLTSIM_USER LPVOID MapViewOfFile(HANDLE hFileMappingObject, DWORD dwDesiredAccess, DWORD dwFileOffsetHigh, DWORD dwFileOffsetLow,
-                                 SIZE_T dwNumberOfBytesToMap) {
+FLTSIM_USER LPVOID MapViewOfFile(HANDLE hFileMappingObject, DWORD dwDesiredAccess, DWORD dwFileOffsetHigh,
+                                 DWORD dwFileOffsetLow, SIZE_T dwNumberOfBytesToMap) {
     constexpr uint64_t allocation_granularity = 0x10000;
     const uint64_t offset = static_cast<uint64_t>(dwFileOffsetHigh) << 32 | dwFileOffsetLow;
-    if ((dwDesiredAccess & (FILE_MAP_READ | FILE_MAP_WRITE)) == 0 || (dwDesiredAccess & ~(FILE_MAP_READ | FILE_MAP_WRITE)) != 0) {
+    if ((dwDesiredAccess & (FILE_MAP_READ | FILE_MAP_WRITE)) == 0 ||
+        (dwDesiredAccess & ~(FILE_MAP_READ | FILE_MAP_WRITE)) != 0) {
         return fail_with<LPVOID>(dwDesiredAccess == 0 ? ERROR_INVALID_PARAMETER : ERROR_NOT_SUPPORTED);
     }
     if (offset % allocation_granularity != 0) {
@@ -155,6 +155,7 @@ FLTSIM_USER BOOL UnmapViewOfFile(LPCVOID lpBaseAddress) {
     // Forgotten first: as soon as it is unmapped another thread may get the same address.
     views().remove(lpBaseAddress);
     NTSTATUS status = STATUS_SUCCESS;
-    const bool entered = enter(world, "NtUnmapViewOfSection", [&](World &w) { status = w.io->unmap_view(const_cast<void *>(lpBaseAddress)); });
+    const bool entered = enter(world, "NtUnmapViewOfSection",
+                               [&](World &w) { status = w.io->unmap_view(const_cast<void *>(lpBaseAddress)); });
     return entered ? result(status) : FALSE;
 }

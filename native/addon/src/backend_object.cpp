@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: NativeBackend.
+
+#include "objects.hpp"
+
+#include <vector>
+
+namespace minipend {
+namespace {
+
+using BackendPointer = std::shared_ptr<Backend>;
+
+/// A call that gives an HRESULT: `make(api)`.
+template <class Make>
+Napi::Value start_hresult(Arguments &arguments, const BackendPointer &backend, Executor &executor, Make make) {
+    auto result = std::make_shared<uint32_t>(kHresultInvalidHandle);
+    auto work = [backend, result, make = std::move(make)](WorkerThread &) {
+        if (backend->ready()) {
+            *result = as_unsigned(make(*backend->api));
+        }
+    };
+    auto convert = [result](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *result); };
+    return Environment::of(arguments.env()).start(executor, std::move(work), std::move(convert));
+}
+
+Napi::Value close(Arguments &arguments, const BackendPointer &backend) {
+    return Environment::of(arguments.env())
+        .start(
+            backend->threads->control, [backend](WorkerThread &) { backend->close(); },
+            [](Napi::Env env) { return env.Undefined(); });
+}
+
+Napi::Value control_thread_id(Arguments &arguments, const BackendPointer &backend) {
+    auto id = std::make_shared<uint32_t>(0);
+    auto work = [backend, id](WorkerThread &thread) {
+        if (backend->ready()) {
+            *id = backend->thread_id(thread);
+        }
+    };
+    auto convert = [id](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *id); };
+    return Environment::of(arguments.env()).start(backend->threads->control, std::move(work), std::move(convert));
+}
+
+Napi::Value filter_load(Arguments &arguments, const BackendPointer &backend) {
+    const SystemString filter = arguments.text(0);
+    if (!arguments.ok()) {
+        return {};
+    }
+    return start_hresult(arguments, backend, backend->threads->control,
+                         [filter](const Api &api) { return api.FilterLoad(filter.data()); });
+}
+
+Napi::Value filter_unload(Arguments &arguments, const BackendPointer &backend) {
+    const SystemString filter = arguments.text(0);
+    if (!arguments.ok()) {
+        return {};
+    }
+    return start_hresult(arguments, backend, backend->threads->control,
+                         [filter](const Api &api) { return api.FilterUnload(filter.data()); });
+}
+
+struct Attached {
+    uint32_t result = kHresultInvalidHandle;
+    std::u16string name;
+};
+
+Napi::Value filter_attach(Arguments &arguments, const BackendPointer &backend) {
+    const SystemString filter = arguments.text(0);
+    const SystemString volume = arguments.text(1);
+    const SystemString instance = arguments.text(2);
+    const SystemString altitude = arguments.text(3);
+    if (!arguments.ok()) {
+        return {};
+    }
+    auto attached = std::make_shared<Attached>();
+    auto work = [=](WorkerThread &) {
+        if (!backend->ready()) {
+            return;
+        }
+        // An instance's name has at most 255 characters.
+        std::vector<WCHAR> name(256);
+        const auto bytes = static_cast<DWORD>(name.size() * sizeof(WCHAR));
+        const Api &api = *backend->api;
+        const HRESULT result =
+            altitude.empty() ? api.FilterAttach(filter.data(), volume.data(), instance.or_null(), bytes, name.data())
+                             : api.FilterAttachAtAltitude(filter.data(), volume.data(), altitude.data(),
+                                                          instance.or_null(), bytes, name.data());
+        attached->result = as_unsigned(result);
+        if (result >= 0) {
+            name.back() = 0;
+            attached->name = reinterpret_cast<const char16_t *>(name.data());
+        }
+    };
+    auto convert = [attached](Napi::Env env) {
+        return pair(env, Napi::Number::New(env, attached->result), Napi::String::New(env, attached->name));
+    };
+    return Environment::of(arguments.env()).start(backend->threads->second, std::move(work), std::move(convert));
+}
+
+Napi::Value filter_detach(Arguments &arguments, const BackendPointer &backend) {
+    const SystemString filter = arguments.text(0);
+    const SystemString volume = arguments.text(1);
+    const SystemString instance = arguments.text(2);
+    if (!arguments.ok()) {
+        return {};
+    }
+    return start_hresult(arguments, backend, backend->threads->second, [=](const Api &api) {
+        return api.FilterDetach(filter.data(), volume.data(), instance.or_null());
+    });
+}
+
+struct Target {
+    Outcome outcome;
+    std::u16string path;
+};
+
+Napi::Value query_dos_device(Arguments &arguments, const BackendPointer &backend) {
+    const SystemString name = arguments.text(0);
+    if (!arguments.ok()) {
+        return {};
+    }
+    auto target = std::make_shared<Target>();
+    auto work = [backend, name, target](WorkerThread &) {
+        if (!backend->ready()) {
+            return;
+        }
+        std::vector<WCHAR> path(1024);
+        if (backend->api->QueryDosDeviceW(name.data(), path.data(), static_cast<DWORD>(path.size())) == 0) {
+            target->outcome = backend->last_failure();
+            return;
+        }
+        path.back() = 0;
+        target->outcome = {0, 0};
+        target->path = reinterpret_cast<const char16_t *>(path.data());
+    };
+    auto convert = [target](Napi::Env env) {
+        return file_result(env, target->outcome, Napi::String::New(env, target->path));
+    };
+    return Environment::of(arguments.env()).start(backend->threads->control, std::move(work), std::move(convert));
+}
+
+struct Connected {
+    uint32_t result = kHresultInvalidHandle;
+    std::shared_ptr<PortState> port;
+};
+
+Napi::Value connect(Arguments &arguments, const BackendPointer &backend) {
+    const SystemString port = arguments.text(0);
+    auto context = arguments.bytes(1, UINT16_MAX);
+    if (!arguments.ok()) {
+        return {};
+    }
+    auto bytes = copy_in(*context);
+    auto connected = std::make_shared<Connected>();
+    auto environment = Environment::of(arguments.env()).shared_from_this();
+    auto work = [backend, port, bytes, connected, environment](WorkerThread &) {
+        if (!backend->ready()) {
+            return;
+        }
+        HANDLE handle = nullptr;
+        connected->result = as_unsigned(
+            backend->api->FilterConnectCommunicationPort(port.data(), 0, bytes->size() == 0 ? nullptr : bytes->data(),
+                                                         static_cast<WORD>(bytes->size()), nullptr, &handle));
+        if (connected->result == 0) {
+            connected->port = std::make_shared<PortState>(backend, environment, handle);
+            backend->add(connected->port);
+        }
+    };
+    auto convert = [connected](Napi::Env env) {
+        Napi::Value object = env.Undefined();
+        if (connected->port != nullptr) {
+            object = make_object(env, connected->port);
+        }
+        return pair(env, Napi::Number::New(env, connected->result), object);
+    };
+    return environment->start(backend->threads->control, std::move(work), std::move(convert));
+}
+
+struct Created {
+    Outcome outcome;
+    std::shared_ptr<FileState> file;
+};
+
+Napi::Value create_file(Arguments &arguments, const BackendPointer &backend) {
+    const SystemString path = arguments.text(0);
+    const uint32_t access = arguments.u32(1);
+    const uint32_t share = arguments.u32(2);
+    const uint32_t disposition = arguments.u32(3);
+    const uint32_t flags = arguments.u32(4);
+    if (!arguments.ok()) {
+        return {};
+    }
+    auto created = std::make_shared<Created>();
+    auto environment = Environment::of(arguments.env()).shared_from_this();
+    auto work = [=](WorkerThread &) {
+        if (!backend->ready()) {
+            return;
+        }
+        HANDLE handle = backend->api->CreateFileW(path.data(), access, share, nullptr, disposition, flags, nullptr);
+        if (handle == INVALID_HANDLE_VALUE) {
+            created->outcome = backend->last_failure();
+            return;
+        }
+        created->outcome = {0, 0};
+        created->file = std::make_shared<FileState>(backend, environment, handle, (flags & FILE_FLAG_OVERLAPPED) != 0);
+        backend->add(created->file);
+    };
+    auto convert = [created](Napi::Env env) {
+        Napi::Value object = env.Undefined();
+        if (created->file != nullptr) {
+            object = make_object(env, created->file);
+        }
+        return file_result(env, created->outcome, object);
+    };
+    return environment->start(backend->threads->io, std::move(work), std::move(convert));
+}
+
+Napi::Value create_directory(Arguments &arguments, const BackendPointer &backend) {
+    const SystemString path = arguments.text(0);
+    if (!arguments.ok()) {
+        return {};
+    }
+    auto outcome = std::make_shared<Outcome>();
+    auto work = [backend, path, outcome](WorkerThread &) {
+        if (backend->ready()) {
+            *outcome = backend->api->CreateDirectoryW(path.data(), nullptr) ? Outcome{0, 0} : backend->last_failure();
+        }
+    };
+    auto convert = [outcome](Napi::Env env) { return file_result(env, *outcome); };
+    return Environment::of(arguments.env()).start(backend->threads->io, std::move(work), std::move(convert));
+}
+
+Napi::Value report(Arguments &arguments, const BackendPointer &backend) {
+    std::vector<char> text(16 * 1024);
+    size_t needed = 0;
+    if (backend->api->embedded() && !backend->closed()) {
+        needed = backend->api->FltSimReport(backend->world, text.data(), text.size());
+        while (needed > text.size()) { // it may grow between two looks
+            text.resize(needed + 1024);
+            needed = backend->api->FltSimReport(backend->world, text.data(), text.size());
+        }
+    }
+    return Napi::String::New(arguments.env(), needed == 0 ? "" : text.data());
+}
+
+Napi::Value set_fault(Arguments &arguments, const BackendPointer &backend) {
+    const std::string function = arguments.utf8(0);
+    const uint32_t skip = arguments.u32(1);
+    const uint32_t count = arguments.u32(2);
+    if (!arguments.ok()) {
+        return {};
+    }
+    const bool set = backend->api->embedded() && !backend->closed() &&
+                     backend->api->FltSimSetFault(backend->world, function.c_str(), skip, count) == 0;
+    return Napi::Boolean::New(arguments.env(), set);
+}
+
+} // namespace
+
+void define_backend_class(Napi::Env env) {
+    define_class(env, Kind::backend, Wrapped<Backend>::name,
+                 {
+                     method<Backend, close>("close"),
+                     method<Backend, control_thread_id>("controlThreadId"),
+                     method<Backend, filter_load>("filterLoad"),
+                     method<Backend, filter_unload>("filterUnload"),
+                     method<Backend, filter_attach>("filterAttach"),
+                     method<Backend, filter_detach>("filterDetach"),
+                     method<Backend, query_dos_device>("queryDosDevice"),
+                     method<Backend, connect>("connect"),
+                     method<Backend, create_file>("createFile"),
+                     method<Backend, create_directory>("createDirectory"),
+                     method<Backend, report>("report"),
+                     method<Backend, set_fault>("setFault"),
+                 });
+}
+
+Napi::Object make_backend_object(Napi::Env env, const BackendPointer &backend) {
+    Napi::Object object = make_object(env, backend);
+    if (!object.IsEmpty()) {
+        napi_property_descriptor world{};
+        world.utf8name = "world";
+        world.value = Napi::Number::New(env, backend->world);
+        world.attributes = napi_enumerable;
+        napi_define_properties(env, object, 1, &world);
+    }
+    return object;
+}
+
+} // namespace minipend

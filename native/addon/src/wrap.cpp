@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#include "wrap.hpp"
+
+namespace minipend {
+
+namespace {
+
+napi_value construct(napi_env env, napi_callback_info info) {
+    // The tag is what makes an object ours, and only make_tagged() gives it.
+    napi_value self = nullptr;
+    napi_get_cb_info(env, info, nullptr, nullptr, &self, nullptr);
+    return self;
+}
+
+} // namespace
+
+void define_class(Napi::Env env, Kind kind, const char *name, std::vector<napi_property_descriptor> methods) {
+    napi_value constructor = nullptr;
+    if (napi_define_class(env, name, NAPI_AUTO_LENGTH, construct, nullptr, methods.size(), methods.data(),
+                          &constructor) == napi_ok) {
+        Environment::of(env).set_constructor(static_cast<size_t>(kind), constructor);
+    }
+}
+
+Napi::Object make_tagged(Napi::Env env, Kind kind, void *holder, napi_finalize finalize) {
+    napi_value constructor = Environment::of(env).constructor(static_cast<size_t>(kind));
+    napi_value object = nullptr;
+    const napi_type_tag tag = tag_of(kind);
+    if (constructor == nullptr || napi_new_instance(env, constructor, 0, nullptr, &object) != napi_ok ||
+        napi_type_tag_object(env, object, &tag) != napi_ok ||
+        napi_wrap(env, object, holder, finalize, nullptr, nullptr) != napi_ok) {
+        return {};
+    }
+    return Napi::Object(env, object);
+}
+
+void *receiver_of(const Napi::CallbackInfo &info, Kind kind, const char *name) {
+    const Napi::Env env = info.Env();
+    napi_value self = info.This();
+    const napi_type_tag tag = tag_of(kind);
+    napi_valuetype type = napi_undefined;
+    bool ours = false;
+    void *holder = nullptr;
+    if (napi_typeof(env, self, &type) == napi_ok && type == napi_object &&
+        napi_check_object_type_tag(env, self, &tag, &ours) == napi_ok && ours &&
+        napi_unwrap(env, self, &holder) == napi_ok) {
+        return holder;
+    }
+    if (!env.IsExceptionPending()) {
+        throw_type_error(env, std::string("the receiver is not a ") + name);
+    }
+    return nullptr;
+}
+
+} // namespace minipend

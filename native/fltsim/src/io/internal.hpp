@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the I/O manager's own state and helpers, shared by io/ and by the file systems' nested I/O.
+//
+// Invariants: everything runs under the model lock. An IRP is counted as a reference of its file object from send() until it has
+// completed; IRP_MJ_CLOSE is sent once, when a cleaned-up file object has no reference left.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <optional>
+
+#include "core/world.hpp"
+#include "flt/filter_manager.hpp"
+#include "fs/file_system.hpp"
+#include "io/io_manager.hpp"
+
+namespace fltsim::io {
+
+class Cache;
+class Section;
+
+/// Lets objects that may outlive the I/O manager find it while it is there.
+struct IoLink {
+    IoManager::Impl *manager = nullptr;
+};
+
+/// An IRP on its way.
+struct Request {
+    std::shared_ptr<Operation> operation;
+    std::optional<AsyncBlock> async;
+    bool completed = false;
+    bool returned_pending = false; ///< the requestor got STATUS_PENDING, so the result goes to `async`
+    uint64_t sent_100ns = 0;
+};
+
+struct MappedView {
+    std::shared_ptr<Section> section;
+    uint64_t offset = 0;
+    uint64_t length = 0;
+};
+
+struct IoManager::Impl {
+    explicit Impl(World &world, IoManager &self);
+    ~Impl();
+
+    World &world;
+    IoManager &self;
+    std::shared_ptr<IoLink> link;
+    std::vector<std::unique_ptr<Volume>> volumes;
+    std::map<const Operation *, std::shared_ptr<Request>> outstanding;
+    std::multimap<uintptr_t, MappedView> views; ///< by base address
+
+    // ---- requests.cpp ----------------------------------------------------------------------------------------------------------
+    /// A new IRP from the current thread.
+    std::shared_ptr<Operation> irp(UCHAR major, FileObject &file, KPROCESSOR_MODE mode, ULONG flags) const;
+    /// Sends it; the request's `completed` says whether it is done already.
+    std::shared_ptr<Request> send(const std::shared_ptr<Operation> &operation, const AsyncBlock *async);
+    /// Sends it and waits for its end. IRQL < DISPATCH_LEVEL.
+    NTSTATUS send_and_wait(const std::shared_ptr<Operation> &operation);
+    void wait(const Request &request);
+    /// A fast I/O or FS-filter operation on `file`, not sent yet.
+    std::shared_ptr<Operation> inline_operation(Form form, UCHAR major, FileObject &file, KPROCESSOR_MODE mode) const;
+    /// FS-filter operation without parameters, IRP_MJ_ACQUIRE_FOR_CC_FLUSH and the like. The status of a filter or the file system.
+    NTSTATUS fs_filter(UCHAR major, FileObject &file);
+    /// Paging I/O in this thread: `length` whole pages. Returns the IRP's status.
+    NTSTATUS paging_io(UCHAR major, FileObject &file, uint64_t offset, void *buffer, uint32_t length);
+
+    // ---- volumes.cpp -----------------------------------------------------------------------------------------------------------
+    void make_default_volumes();
+    /// Finds the volume of an NT path and the rest of the path behind it.
+    NTSTATUS resolve(std::u16string_view nt_path, Volume **volume, std::u16string *rest);
+
+    // ---- create.cpp ------------------------------------------------------------------------------------------------------------
+    struct Open {
+        Volume *volume = nullptr;
+        std::u16string name;
+        ACCESS_MASK access = 0;
+        ULONG attributes = 0;
+        ULONG share = 0;
+        ULONG disposition = 0;
+        ULONG options = 0;
+        UCHAR operation_flags = 0;
+        KPROCESSOR_MODE mode = UserMode;
+    };
+    NTSTATUS open(const Open &open, std::shared_ptr<FileObject> *file, ULONG_PTR *information);
+
+    // ---- file_object.cpp -------------------------------------------------------------------------------------------------------
+    /// The handle goes away: IRP_MJ_CLEANUP, then IRP_MJ_CLOSE unless something still refers to the file object.
+    void cleanup(const std::shared_ptr<FileObject> &file);
+    void send_close(const std::shared_ptr<FileObject> &file);
+    /// No reference is left: a system thread shall send IRP_MJ_CLOSE.
+    void close_later(std::shared_ptr<FileObject> file);
+
+    // ---- lazy_writer.cpp -------------------------------------------------------------------------------------------------------
+    /// The cache has dirty pages: the lazy writer writes them a second from now.
+    void write_later(const std::shared_ptr<Cache> &cache);
+    void start_daemons();
+
+    std::deque<std::shared_ptr<FileObject>> closes;
+    std::map<std::shared_ptr<Cache>, uint64_t> dirty; ///< cache -> interrupt time when it is due
+    std::vector<std::weak_ptr<Cache>> caches;         ///< those that ever had a backing file object
+    const char close_channel = 0;
+    const char lazy_channel = 0;
+
+private:
+    void close_worker();
+    void lazy_writer();
+};
+
+/// Serialises the operations on a synchronous handle [POST-29]. Nothing for an asynchronous one.
+class FileLock {
+public:
+    FileLock(World &world, FileObject &file);
+    ~FileLock();
+    FileLock(const FileLock &) = delete;
+    FileLock &operator=(const FileLock &) = delete;
+
+private:
+    World &world_;
+    std::shared_ptr<FileObject> file_;
+};
+
+/// RAII: IoSetTopLevelIrp as file systems and the cache manager use it: set when there is none, undone at the end.
+class TopLevelScope {
+public:
+    explicit TopLevelScope(PVOID value) : thread_(executing()), before_(thread_.top_level_irp) {
+        if (before_ == nullptr) {
+            thread_.top_level_irp = value;
+        }
+    }
+    ~TopLevelScope() { restore(); }
+    TopLevelScope(const TopLevelScope &) = delete;
+    TopLevelScope &operator=(const TopLevelScope &) = delete;
+    void restore() {
+        if (!restored_) {
+            thread_.top_level_irp = before_;
+            restored_ = true;
+        }
+    }
+
+private:
+    Thread &thread_;
+    PVOID before_;
+    bool restored_ = false;
+};
+
+inline PVOID top_level_value(long long value) { return reinterpret_cast<PVOID>(static_cast<uintptr_t>(value)); }
+
+inline bool has_access(const FileObject &file, ACCESS_MASK any_of) { return (file.granted_access & any_of) != 0; }
+
+/// "minor text" of UTF-16 for notes and reports.
+std::string narrow(std::u16string_view text);
+/// IRP_MJ_* and pseudo code names.
+const char *major_name(UCHAR major);
+
+} // namespace fltsim::io

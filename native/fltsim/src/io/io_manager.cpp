@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the I/O manager's life and its report of what is on its way.
+
+#include "io/internal.hpp"
+
+#include "io/cache.hpp"
+#include "io/section.hpp"
+
+namespace fltsim::io {
+
+IoManager::Impl::Impl(World &owner, IoManager &manager) : world(owner), self(manager), link(std::make_shared<IoLink>()) {
+    link->manager = this;
+}
+
+IoManager::Impl::~Impl() {
+    link->manager = nullptr;
+    for (const auto &known : caches) {
+        if (const auto cache = known.lock()) {
+            cache->detach(); // the cache holds a file object, which holds the file, which holds the cache
+        }
+    }
+    views.clear();
+    for (auto &[operation, request] : outstanding) {
+        request->operation->on_completed = nullptr;
+    }
+}
+
+IoManager::IoManager(World &world) : impl_(std::make_unique<Impl>(world, *this)) {
+    impl_->make_default_volumes();
+    impl_->start_daemons();
+}
+
+IoManager::~IoManager() = default;
+
+std::string narrow(std::u16string_view text) {
+    std::string out;
+    for (const char16_t c : text) {
+        if (c < 0x80) {
+            out.push_back(static_cast<char>(c));
+        } else if (c < 0x800) {
+            out.push_back(static_cast<char>(0xC0 | (c >> 6)));
+            out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
+        } else {
+            out.push_back(static_cast<char>(0xE0 | (c >> 12)));
+            out.push_back(static_cast<char>(0x80 | ((c >> 6) & 0x3F)));
+            out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
+        }
+    }
+    return out;
+}
+
+const char *major_name(UCHAR major) {
+    static const std::map<UCHAR, const char *> names{
+        {IRP_MJ_CREATE, "CREATE"},
+        {IRP_MJ_CLOSE, "CLOSE"},
+        {IRP_MJ_READ, "READ"},
+        {IRP_MJ_WRITE, "WRITE"},
+        {IRP_MJ_QUERY_INFORMATION, "QUERY_INFORMATION"},
+        {IRP_MJ_SET_INFORMATION, "SET_INFORMATION"},
+        {IRP_MJ_FLUSH_BUFFERS, "FLUSH_BUFFERS"},
+        {IRP_MJ_DIRECTORY_CONTROL, "DIRECTORY_CONTROL"},
+        {IRP_MJ_CLEANUP, "CLEANUP"},
+        {IRP_MJ_ACQUIRE_FOR_SECTION_SYNCHRONIZATION, "ACQUIRE_FOR_SECTION_SYNCHRONIZATION"},
+        {IRP_MJ_RELEASE_FOR_SECTION_SYNCHRONIZATION, "RELEASE_FOR_SECTION_SYNCHRONIZATION"},
+        {IRP_MJ_ACQUIRE_FOR_CC_FLUSH, "ACQUIRE_FOR_CC_FLUSH"},
+        {IRP_MJ_RELEASE_FOR_CC_FLUSH, "RELEASE_FOR_CC_FLUSH"},
+    };
+    const auto found = names.find(major);
+    return found == names.end() ? "operation" : found->second;
+}
+
+namespace {
+
+const char *state_name(Operation::State state) {
+    switch (state) {
+    case Operation::State::New:
+        return "not sent";
+    case Operation::State::Pre:
+        return "in a pre-operation";
+    case Operation::State::Below:
+        return "in the file system";
+    case Operation::State::Post:
+        return "in a post-operation";
+    case Operation::State::PendedPost:
+        return "pended by a post-operation";
+    case Operation::State::Completed:
+        return "completed";
+    }
+    return "?";
+}
+
+} // namespace
+
+std::vector<std::string> IoManager::describe_outstanding() const {
+    std::vector<std::string> lines;
+    const uint64_t now = impl_->world.interrupt_time_100ns();
+    for (const auto &[operation, request] : impl_->outstanding) {
+        char flags[16];
+        snprintf(flags, sizeof flags, "0x%X", operation->irp_flags);
+        lines.push_back(std::string(major_name(operation->major)) + " (" + flags + ") of " + operation->file->describe() +
+                        " by thread " + (operation->requestor != nullptr ? std::to_string(operation->requestor->id) : "?") +
+                        (request->async ? ", asynchronous" : "") + ": " + state_name(operation->state) + " since " +
+                        std::to_string((now - request->sent_100ns) / 10'000) + " ms");
+    }
+    return lines;
+}
+
+} // namespace fltsim::io

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: sending operations and waiting for them, paging I/O, the file-object lock, cancellation.
+//
+// Invariants: a synchronous requestor returns when the operation is COMPLETED, however long a filter holds it [POST-27]; an asynchronous
+// one gets STATUS_PENDING when it is not completed at once, and then its status block, event and file object are set at
+// completion. An error that is known at once is only returned [POST-28]. Cancelling reaches the file system only [CANC-06].
+
+#include "io/internal.hpp"
+
+namespace fltsim::io {
+
+std::shared_ptr<Operation> IoManager::Impl::irp(UCHAR major, FileObject &file, KPROCESSOR_MODE mode, ULONG flags) const {
+    auto operation = std::make_shared<Operation>();
+    operation->form = Form::Irp;
+    operation->major = major;
+    operation->irp_flags = flags;
+    operation->requestor_mode = mode;
+    operation->file = file.shared_from_this();
+    operation->volume = file.volume;
+    return operation;
+}
+
+std::shared_ptr<Operation> IoManager::Impl::inline_operation(Form form, UCHAR major, FileObject &file,
+                                                             KPROCESSOR_MODE mode) const {
+    auto operation = irp(major, file, mode, 0);
+    operation->form = form;
+    return operation;
+}
+
+namespace {
+
+/// The user's status block: others poll Status, so it is written last.
+void write_user_status(IO_STATUS_BLOCK *user, const IO_STATUS_BLOCK &result) {
+    user->Information = result.Information;
+    __atomic_store_n(&user->Status, result.Status, __ATOMIC_RELEASE);
+}
+
+void tell_requestor(World &world, Request &request, FileObject &file) {
+    const AsyncBlock &block = *request.async;
+    if (block.user_iosb != nullptr) {
+        write_user_status(block.user_iosb, request.operation->io_status);
+    }
+    if (block.event) {
+        block.event->signal();
+    } else {
+        file.signal();
+    }
+    if (block.user_iosb != nullptr) {
+        world.wake(block.user_iosb);
+    }
+}
+
+} // namespace
+
+std::shared_ptr<Request> IoManager::Impl::send(const std::shared_ptr<Operation> &operation, const AsyncBlock *async) {
+    auto request = std::make_shared<Request>();
+    request->operation = operation;
+    request->sent_100ns = world.interrupt_time_100ns();
+    operation->synchronous = async == nullptr;
+    if (async != nullptr) {
+        request->async = *async;
+        if (async->user_iosb != nullptr) {
+            __atomic_store_n(&async->user_iosb->Status, STATUS_PENDING, __ATOMIC_RELEASE);
+        }
+    }
+    const bool counted = operation->major != IRP_MJ_CLOSE;
+    if (counted) {
+        operation->file->reference();
+    }
+    outstanding.emplace(operation.get(), request);
+    operation->on_completed = [this, counted](Operation &done) {
+        const auto found = outstanding.find(&done);
+        const std::shared_ptr<Request> finished = found->second;
+        outstanding.erase(found);
+        finished->completed = true;
+        if (finished->async && finished->returned_pending) {
+            tell_requestor(world, *finished, *done.file);
+        }
+        world.wake(finished.get());
+        if (counted) {
+            done.file->dereference();
+        }
+    };
+    world.flt->call(operation);
+    if (async != nullptr) {
+        if (!request->completed) {
+            request->returned_pending = true;
+        } else if (!NT_ERROR(operation->io_status.Status)) {
+            tell_requestor(world, *request, *operation->file);
+        }
+    }
+    return request;
+}
+
+void IoManager::Impl::wait(const Request &request) {
+    world.block(&request, [&request] { return request.completed; });
+}
+
+NTSTATUS IoManager::Impl::send_and_wait(const std::shared_ptr<Operation> &operation) {
+    const auto request = send(operation, nullptr);
+    if (!request->completed) {
+        wait(*request);
+    }
+    return request->completed ? operation->io_status.Status : STATUS_CANCELLED; // not completed: the world ends
+}
+
+NTSTATUS IoManager::Impl::fs_filter(UCHAR major, FileObject &file) {
+    const auto operation = inline_operation(Form::FsFilter, major, file, KernelMode);
+    if (!world.flt->call_inline(operation)) {
+        return STATUS_SUCCESS; // nobody has anything to say: the default is to go on
+    }
+    return operation->io_status.Status;
+}
+
+NTSTATUS IoManager::Impl::paging_io(UCHAR major, FileObject &file, uint64_t offset, void *buffer, uint32_t length) {
+    const auto operation = irp(major, file, KernelMode, IRP_NOCACHE | IRP_PAGING_IO | IRP_SYNCHRONOUS_PAGING_IO);
+    auto &parameters = operation->parameters;
+    if (major == IRP_MJ_READ) {
+        parameters.Read.Length = length;
+        parameters.Read.ByteOffset.QuadPart = static_cast<int64_t>(offset);
+        parameters.Read.ReadBuffer = buffer;
+    } else {
+        parameters.Write.Length = length;
+        parameters.Write.ByteOffset.QuadPart = static_cast<int64_t>(offset);
+        parameters.Write.WriteBuffer = buffer;
+    }
+    if (major == IRP_MJ_READ) {
+        const IrqlScope apc(APC_LEVEL); // the pager is not interrupted by APCs [IRQL-11, FORM-03]
+        return send_and_wait(operation);
+    }
+    Thread &thread = executing();
+    ++thread.kernel_apc_disable;
+    const NTSTATUS status = send_and_wait(operation);
+    --thread.kernel_apc_disable;
+    return status;
+}
+
+uint32_t IoManager::cancel(FileObject &file, const void *overlapped) {
+    std::vector<std::shared_ptr<Operation>> found;
+    for (const auto &[operation, request] : impl_->outstanding) {
+        if (operation->file.get() == &file && (operation->irp_flags & IRP_PAGING_IO) == 0 &&
+            (overlapped == nullptr || (request->async && request->async->overlapped == overlapped))) {
+            found.push_back(request->operation);
+        }
+    }
+    for (const auto &operation : found) {
+        operation->cancel_requested = true;
+        if (operation->state == Operation::State::Below) {
+            operation->volume->file_system->cancel(operation);
+        }
+    }
+    return static_cast<uint32_t>(found.size());
+}
+
+uint32_t IoManager::cancel_synchronous(const Thread &thread) {
+    std::vector<std::shared_ptr<Operation>> found;
+    for (const auto &[operation, request] : impl_->outstanding) {
+        if (operation->requestor == &thread && !request->async && (operation->irp_flags & IRP_PAGING_IO) == 0) {
+            found.push_back(request->operation);
+        }
+    }
+    for (const auto &operation : found) {
+        operation->cancel_requested = true;
+        if (operation->state == Operation::State::Below) {
+            operation->volume->file_system->cancel(operation);
+        }
+    }
+    return static_cast<uint32_t>(found.size());
+}
+
+FileLock::FileLock(World &world, FileObject &file) : world_(world) {
+    if (!file.synchronous) {
+        return;
+    }
+    file_ = file.shared_from_this();
+    ++file_->native.Waiters;
+    while (file_->lock_owner != nullptr) {
+        if (!world.block(&file_->lock_owner, [this] { return file_->lock_owner == nullptr; }) && world.ending()) {
+            break;
+        }
+    }
+    --file_->native.Waiters;
+    file_->lock_owner = &executing();
+    file_->native.Busy = 1;
+}
+
+FileLock::~FileLock() {
+    if (file_) {
+        file_->lock_owner = nullptr;
+        file_->native.Busy = 0;
+        world_.wake(&file_->lock_owner);
+    }
+}
+
+} // namespace fltsim::io

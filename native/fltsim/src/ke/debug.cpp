@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: DbgPrintEx (into the world's history; every component and level is shown) and KeBugCheckEx.
+#include <cstdio>
+#include <string>
+
+#include "core/world.hpp"
+#include "ke/format.hpp"
+
+using namespace fltsim;
+
+#if defined(__x86_64__) && !defined(_WIN32)
+#define KERNEL_VA_START(list, last) __builtin_ms_va_start(list, last)
+#define KERNEL_VA_END(list) __builtin_ms_va_end(list)
+#else
+#define KERNEL_VA_START(list, last) va_start(list, last)
+#define KERNEL_VA_END(list) va_end(list)
+#endif
+
+/// Any IRQL up to DISPATCH_LEVEL here; formats of wide characters at PASSIVE_LEVEL only [V5].
+FLTSIM_KERNEL ULONG NTAPI DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...) {
+    KernelCall call("DbgPrintEx", HIGH_LEVEL);
+    bool unicode = false;
+    KernelArguments arguments;
+    KERNEL_VA_START(arguments, Format);
+    std::string text = format_kernel(Format, arguments, &unicode);
+    KERNEL_VA_END(arguments);
+    if (unicode && executing().irql > PASSIVE_LEVEL) {
+        bugcheck("V5 IRQL too high", "DbgPrintEx", "formats of wide characters need PASSIVE_LEVEL");
+    }
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) {
+        text.pop_back();
+    }
+    world().note("driver: " + text);
+    return static_cast<ULONG>(STATUS_SUCCESS);
+}
+
+/// Any IRQL. Stops the world.
+FLTSIM_KERNEL void NTAPI KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1, ULONG_PTR BugCheckParameter2,
+                                      ULONG_PTR BugCheckParameter3, ULONG_PTR BugCheckParameter4) {
+    KernelCall call("KeBugCheckEx", HIGH_LEVEL);
+    char rule[32];
+    char text[128];
+    std::snprintf(rule, sizeof rule, "BUGCHECK 0x%X", BugCheckCode);
+    std::snprintf(text, sizeof text, "0x%llX, 0x%llX, 0x%llX, 0x%llX", static_cast<unsigned long long>(BugCheckParameter1),
+                  static_cast<unsigned long long>(BugCheckParameter2), static_cast<unsigned long long>(BugCheckParameter3),
+                  static_cast<unsigned long long>(BugCheckParameter4));
+    bugcheck(rule, "KeBugCheckEx", text);
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the kernel's printf formats, over arguments in the kernel's calling convention.
+#pragma once
+
+#include <cstdarg>
+#include <string>
+
+#include "core/ddk.hpp"
+
+namespace fltsim {
+
+#if defined(__x86_64__) && !defined(_WIN32)
+using KernelArguments = __builtin_ms_va_list;
+#else
+using KernelArguments = va_list;
+#endif
+
+/// The text, as UTF-8. Knows flags, width, precision, h l ll I64 I32 I z w, and d i u x X o c C s S Z p %. `unicode` becomes true when
+/// a conversion of wide characters was used (allowed at PASSIVE_LEVEL only). An unknown conversion is copied as it is.
+std::string format_kernel(const char *format, KernelArguments &arguments, bool *unicode);
+
+} // namespace fltsim

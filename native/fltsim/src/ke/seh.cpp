@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+#include "ke/seh.hpp"
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "ke/state.hpp"
+
+#if defined(_WIN32)
+extern "C" __declspec(dllimport) void __stdcall RaiseException(unsigned long, unsigned long, unsigned long, const void *);
+#else
+#include <csetjmp>
+#include <csignal>
+#include <mutex>
+#include <sys/mman.h>
+#endif
+
+namespace fltsim::seh {
+
+#if defined(_WIN32)
+
+// The compiler's own exception handling carries it.
+void prepare_host_thread() {}
+
+void raise(NTSTATUS code, const char *) {
+    abandon_kernel_calls();
+    RaiseException(static_cast<unsigned long>(code), 0, 0, nullptr);
+    __builtin_trap();
+}
+
+bool try_copy(void *to, const void *from, size_t bytes) {
+    std::memcpy(to, from, bytes);
+    return true;
+}
+
+#else
+
+namespace {
+
+#if defined(__APPLE__)
+#define FLTSIM_STATIC_TLS
+#else
+// The handler must be able to read these in a thread that never came here, where a lazily allocated block would call malloc.
+#define FLTSIM_STATIC_TLS __attribute__((tls_model("initial-exec")))
+#endif
+FLTSIM_STATIC_TLS thread_local bool prepared = false;
+FLTSIM_STATIC_TLS thread_local sigjmp_buf *volatile model_guard = nullptr;
+
+constexpr int SIGNALS[] = {SIGSEGV, SIGBUS};
+struct sigaction previous_action[2];
+
+std::string hex(uint64_t value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "0x%llX", static_cast<unsigned long long>(value));
+    return text;
+}
+
+/// The frame that an exception in the executing driver code goes to, or null.
+FLTSIM_SEH_FRAME *innermost_frame(Thread &thread) {
+    const auto &depths = ke::thread_state(thread).seh_driver_depth;
+    if (thread.seh_top == nullptr || depths.empty() || depths.back() != thread.driver_depth) {
+        return nullptr;
+    }
+    return static_cast<FLTSIM_SEH_FRAME *>(thread.seh_top);
+}
+
+void hand_on(int signal, siginfo_t *info, void *context) {
+    const struct sigaction &previous = previous_action[signal == SIGSEGV ? 0 : 1];
+    if ((previous.sa_flags & SA_SIGINFO) != 0) {
+        previous.sa_sigaction(signal, info, context);
+    } else if (previous.sa_handler == SIG_DFL || previous.sa_handler == SIG_IGN) {
+        // A fault cannot be ignored. With the default action back, the instruction faults again and ends the process properly.
+        struct sigaction action {};
+        action.sa_handler = SIG_DFL;
+        sigaction(signal, &action, nullptr);
+    } else {
+        previous.sa_handler(signal);
+    }
+}
+
+void on_fault(int signal, siginfo_t *info, void *context) {
+    if (prepared) {
+        if (model_guard != nullptr) {
+            siglongjmp(*model_guard, 1);
+        }
+        if (world_or_null() != nullptr && executing().model_depth == 0) {
+            Thread &thread = executing();
+            FLTSIM_SEH_FRAME *frame = innermost_frame(thread);
+            if (frame != nullptr) {
+                if (thread.irql >= DISPATCH_LEVEL) {
+                    bugcheck("V14 page fault at DISPATCH_LEVEL", "guarded code",
+                             "address " + hex(reinterpret_cast<uintptr_t>(info->si_addr)) + ": touch a caller's memory below DISPATCH_LEVEL");
+                }
+                frame->Code = static_cast<ULONG>(STATUS_ACCESS_VIOLATION);
+                siglongjmp(frame->Buffer, 1);
+            }
+        }
+    }
+    hand_on(signal, info, context);
+}
+
+/// A stack for the handlers, unless the host thread has one. Fibers have small stacks, and a handler must not depend on what is left.
+class AlternateStack {
+public:
+    AlternateStack() {
+        stack_t current{};
+        if (sigaltstack(nullptr, &current) != 0 || (current.ss_flags & SS_DISABLE) == 0) {
+            return;
+        }
+        void *memory = mmap(nullptr, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) {
+            std::fprintf(stderr, "fltsim: no memory for a signal stack; exceptions in this thread will end the process\n");
+            return;
+        }
+        stack_t wanted{};
+        wanted.ss_sp = memory;
+        wanted.ss_size = BYTES;
+        if (sigaltstack(&wanted, nullptr) != 0) {
+            munmap(memory, BYTES);
+            return;
+        }
+        memory_ = memory;
+    }
+    ~AlternateStack() {
+        if (memory_ == nullptr) {
+            return;
+        }
+        prepared = false;
+        stack_t off{};
+        off.ss_flags = SS_DISABLE;
+        sigaltstack(&off, nullptr);
+        munmap(memory_, BYTES);
+    }
+    AlternateStack(const AlternateStack &) = delete;
+    AlternateStack &operator=(const AlternateStack &) = delete;
+
+private:
+    static constexpr size_t BYTES = 256u << 10;
+    void *memory_ = nullptr;
+};
+
+void install_handlers() {
+    struct sigaction action {};
+    action.sa_sigaction = on_fault;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < std::size(SIGNALS); ++i) {
+        if (sigaction(SIGNALS[i], &action, &previous_action[i]) != 0) {
+            std::perror("fltsim: cannot handle faults");
+        }
+    }
+}
+
+} // namespace
+
+// Not inlined: a fiber that moved to another host thread must not use thread-local addresses computed before.
+__attribute__((noinline)) void prepare_host_thread() {
+    if (prepared) {
+        return;
+    }
+    static std::once_flag once;
+    std::call_once(once, install_handlers);
+    thread_local AlternateStack stack;
+    prepared = true;
+}
+
+void raise(NTSTATUS code, const char *api) {
+    Thread &thread = executing();
+    FLTSIM_SEH_FRAME *frame = innermost_frame(thread);
+    if (frame == nullptr) {
+        bugcheck("KMODE_EXCEPTION_NOT_HANDLED", api, "status " + hex(static_cast<uint32_t>(code)) + " raised outside __try");
+    }
+    abandon_kernel_calls();
+    frame->Code = static_cast<ULONG>(code);
+    siglongjmp(frame->Buffer, 1);
+}
+
+__attribute__((noinline)) bool try_copy(void *to, const void *from, size_t bytes) {
+    prepare_host_thread();
+    sigjmp_buf guard;
+    if (sigsetjmp(guard, 0) != 0) {
+        model_guard = nullptr;
+        return false;
+    }
+    model_guard = &guard;
+    std::memcpy(to, from, bytes);
+    model_guard = nullptr;
+    return true;
+}
+
+#endif
+
+} // namespace fltsim::seh
+
+using namespace fltsim;
+
+#if !defined(_WIN32)
+
+/// Host calling convention, any IRQL. See seh_host.h.
+FLTSIM_KERNEL void FltSimSehEnter(FLTSIM_SEH_FRAME *Frame) {
+    seh::prepare_host_thread();
+    Thread &thread = executing();
+    Frame->Previous = static_cast<FLTSIM_SEH_FRAME *>(thread.seh_top);
+    Frame->Code = 0;
+    thread.seh_top = Frame;
+    ke::thread_state(thread).seh_driver_depth.push_back(thread.driver_depth);
+}
+
+/// Host calling convention, any IRQL.
+FLTSIM_KERNEL void FltSimSehLeave(FLTSIM_SEH_FRAME *Frame) {
+    Thread &thread = executing();
+    if (thread.seh_top != Frame) {
+        bugcheck("SEH frame left out of order", "__except", "a guarded block was left by a jump that the model did not see");
+    }
+    thread.seh_top = Frame->Previous;
+    ke::thread_state(thread).seh_driver_depth.pop_back();
+}
+
+#endif
+
+namespace {
+
+#if defined(__aarch64__)
+constexpr uintptr_t USER_LIMIT = uintptr_t{1} << 48;
+#else
+constexpr uintptr_t USER_LIMIT = uintptr_t{1} << 47;
+#endif
+constexpr size_t PAGE_BYTES = 4096;
+
+/// What the probes check before they look at memory. User addresses are plain process addresses here, so a kernel address of the model is
+/// not told from a user's.
+NTSTATUS check_range(const char *api, volatile void *address, SIZE_T length, ULONG alignment) {
+    KernelCall call(api, APC_LEVEL);
+    if (alignment == 0 || alignment > 16 || (alignment & (alignment - 1)) != 0) {
+        bugcheck("PROBE alignment", api, "alignment " + std::to_string(alignment) + ": 1, 2, 4, 8 or 16 are possible");
+    }
+    const uintptr_t first = reinterpret_cast<uintptr_t>(address);
+    if (length == 0) {
+        return STATUS_SUCCESS;
+    }
+    if (first % alignment != 0) {
+        return STATUS_DATATYPE_MISALIGNMENT;
+    }
+    if (length > USER_LIMIT || first > USER_LIMIT - length) {
+        return STATUS_ACCESS_VIOLATION;
+    }
+    return STATUS_SUCCESS;
+}
+
+} // namespace
+
+/// IRQL <= APC_LEVEL. Raises STATUS_DATATYPE_MISALIGNMENT or STATUS_ACCESS_VIOLATION. As on Windows it does not touch the memory: that a
+/// range passes says nothing about its pages.
+FLTSIM_KERNEL void NTAPI ProbeForRead(volatile void *Address, SIZE_T Length, ULONG Alignment) {
+    const NTSTATUS status = check_range("ProbeForRead", Address, Length, Alignment);
+    if (!NT_SUCCESS(status)) {
+        seh::raise(status, "ProbeForRead");
+    }
+}
+
+/// IRQL <= APC_LEVEL. As ProbeForRead, and touches every page for writing.
+FLTSIM_KERNEL void NTAPI ProbeForWrite(volatile void *Address, SIZE_T Length, ULONG Alignment) {
+    const NTSTATUS status = check_range("ProbeForWrite", Address, Length, Alignment);
+    if (!NT_SUCCESS(status)) {
+        seh::raise(status, "ProbeForWrite");
+    }
+    if (Length == 0) {
+        return;
+    }
+    // Outside the KernelCall: a fault here goes to the driver's frame.
+    const uintptr_t last = reinterpret_cast<uintptr_t>(Address) + Length - 1;
+    for (uintptr_t at = reinterpret_cast<uintptr_t>(Address); at <= last; at = (at / PAGE_BYTES + 1) * PAGE_BYTES) {
+        __atomic_fetch_or(reinterpret_cast<volatile unsigned char *>(at), 0, __ATOMIC_RELAXED);
+    }
+}

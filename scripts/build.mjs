@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: `npm run build`. In order: CMake (through cmake-js) builds the addon, the model and the driver's host image;
+// the TypeScript layout is generated from the compiled protocol header; tsc writes dist/.
+// Invariants: nothing is downloaded; a step whose inputs have not changed does nothing; a problem that the user can solve is one line.
+
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+
+import { generateProtocol } from './generate-protocol.mjs'
+import * as paths from './paths.mjs'
+import { BuildProblem, checkToolchain, runMain } from './toolchain.mjs'
+
+const stampFile = path.join(paths.buildDir, 'minipend-stamp.json')
+
+/** Runs a command; what it prints is shown only when it fails, or always with MINIPEND_VERBOSE=1. */
+function run(what, command, args, options = {}) {
+  const verbose = process.env['MINIPEND_VERBOSE'] === '1'
+  const result = spawnSync(command, args, {
+    cwd: paths.root,
+    encoding: 'utf8',
+    maxBuffer: 256 * 1024 * 1024,
+    stdio: verbose ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+    ...options,
+  })
+  if (result.error !== undefined) throw new BuildProblem(`minipend build: ${what} could not start: ${result.error.message}`)
+  if (result.status === 0) return
+  if (!verbose) process.stderr.write((result.stdout ?? '') + (result.stderr ?? ''))
+  throw new BuildProblem(`minipend build: ${what} failed (exit code ${result.status ?? result.signal}); its output is above.`)
+}
+
+function readStamp() {
+  try {
+    return JSON.parse(readFileSync(stampFile, 'utf8'))
+  } catch {
+    return {} // none yet, or one that was cut short: then everything is looked at again
+  }
+}
+
+function writeStamp(stamp) {
+  mkdirSync(paths.buildDir, { recursive: true })
+  writeFileSync(stampFile, `${JSON.stringify(stamp, undefined, 2)}\n`)
+}
+
+/** What a configured build directory depends on, beyond what CMake watches by itself. */
+function configureKey(compilers) {
+  return JSON.stringify([
+    paths.root,
+    compilers,
+    process.arch,
+    paths.packageVersion('cmake-js'),
+    paths.packageVersion('node-addon-api'),
+    paths.packageVersion('node-api-headers'),
+    readFileSync(path.join(paths.root, 'scripts', 'build.mjs'), 'utf8').length,
+  ])
+}
+
+function configure(compilers) {
+  // A cache that names another directory (the checkout was moved or copied) cannot be used again.
+  rmSync(path.join(paths.buildDir, 'CMakeCache.txt'), { force: true })
+  rmSync(path.join(paths.buildDir, 'CMakeFiles'), { force: true, recursive: true })
+  const args = [paths.packageFile('cmake-js', 'bin', 'cmake-js'), 'configure', '--log-level', 'warn']
+  args.push('--directory', paths.nativeDir, '--out', paths.buildDir, '--config', paths.configuration)
+  if (compilers !== undefined) args.push('--cc', compilers.c, '--cxx', compilers.cxx)
+  run('configuring', process.execPath, args)
+}
+
+function buildNative(stamp) {
+  const compilers = checkToolchain()
+  const key = configureKey(compilers)
+  if (stamp.configured !== key || !existsSync(path.join(paths.buildDir, 'CMakeCache.txt'))) {
+    console.log('minipend build: configuring (CMake)')
+    configure(compilers)
+    stamp.configured = key
+    writeStamp(stamp)
+  }
+  if (!existsSync(paths.addon)) console.log('minipend build: compiling; the first time takes a minute or two')
+  const jobs = String(os.availableParallelism())
+  run('compiling', 'cmake', ['--build', paths.buildDir, '--config', paths.configuration, '--parallel', jobs])
+}
+
+/** Names, sizes and times of everything that dist/ is made from. */
+function sourcesKey() {
+  const hash = createHash('sha256')
+  const look = (file) => {
+    const { size, mtimeMs } = statSync(file)
+    hash.update(`${path.relative(paths.root, file)}\0${size}\0${mtimeMs}\n`)
+  }
+  const files = readdirSync(path.join(paths.root, 'src'), { recursive: true, withFileTypes: true })
+  files
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .sort()
+    .forEach(look)
+  look(path.join(paths.root, 'tsconfig.json'))
+  look(path.join(paths.root, 'tsconfig.build.json'))
+  return hash.digest('hex')
+}
+
+function buildTypeScript(stamp) {
+  const key = sourcesKey()
+  if (stamp.sources === key && existsSync(paths.distDir)) return
+  // A file that is gone from src/ must not live on in dist/.
+  rmSync(paths.distDir, { force: true, recursive: true })
+  rmSync(path.join(paths.buildDir, 'tsconfig.build.tsbuildinfo'), { force: true })
+  run('tsc', process.execPath, [paths.packageFile('typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'])
+  stamp.sources = key
+  writeStamp(stamp)
+}
+
+/** An installed package has dist/ already, and no TypeScript compiler. */
+function hasTypeScript() {
+  try {
+    return paths.packageVersion('typescript') !== ''
+  } catch (error) {
+    if (error.code !== 'MODULE_NOT_FOUND') throw error
+    return false
+  }
+}
+
+export function build() {
+  const stamp = readStamp()
+  buildNative(stamp)
+  generateProtocol(paths.layoutProgram, paths.protocolModule)
+  if (hasTypeScript()) buildTypeScript(stamp)
+}
+
+if (process.argv[1] !== undefined && path.resolve(process.argv[1]) === import.meta.filename) await runMain(build)

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: names of the numbers that the system answers with, and what to do about some of them. Only those that this library or the
+// model meets; another number is shown as a number.
+
+import type { NamedNumber } from './errors.js'
+
+const WIN32 = new Map<number, string>([
+  [1, 'ERROR_INVALID_FUNCTION'],
+  [2, 'ERROR_FILE_NOT_FOUND'],
+  [3, 'ERROR_PATH_NOT_FOUND'],
+  [4, 'ERROR_TOO_MANY_OPEN_FILES'],
+  [5, 'ERROR_ACCESS_DENIED'],
+  [6, 'ERROR_INVALID_HANDLE'],
+  [8, 'ERROR_NOT_ENOUGH_MEMORY'],
+  [17, 'ERROR_NOT_SAME_DEVICE'],
+  [18, 'ERROR_NO_MORE_FILES'],
+  [19, 'ERROR_WRITE_PROTECT'],
+  [21, 'ERROR_NOT_READY'],
+  [22, 'ERROR_BAD_COMMAND'],
+  [23, 'ERROR_CRC'],
+  [24, 'ERROR_BAD_LENGTH'],
+  [31, 'ERROR_GEN_FAILURE'],
+  [32, 'ERROR_SHARING_VIOLATION'],
+  [33, 'ERROR_LOCK_VIOLATION'],
+  [38, 'ERROR_HANDLE_EOF'],
+  [50, 'ERROR_NOT_SUPPORTED'],
+  [53, 'ERROR_BAD_NETPATH'],
+  [80, 'ERROR_FILE_EXISTS'],
+  [87, 'ERROR_INVALID_PARAMETER'],
+  [112, 'ERROR_DISK_FULL'],
+  [122, 'ERROR_INSUFFICIENT_BUFFER'],
+  [123, 'ERROR_INVALID_NAME'],
+  [126, 'ERROR_MOD_NOT_FOUND'],
+  [127, 'ERROR_PROC_NOT_FOUND'],
+  [131, 'ERROR_NEGATIVE_SEEK'],
+  [145, 'ERROR_DIR_NOT_EMPTY'],
+  [161, 'ERROR_BAD_PATHNAME'],
+  [170, 'ERROR_BUSY'],
+  [183, 'ERROR_ALREADY_EXISTS'],
+  [193, 'ERROR_BAD_EXE_FORMAT'],
+  [206, 'ERROR_FILENAME_EXCED_RANGE'],
+  [225, 'ERROR_VIRUS_INFECTED'],
+  [234, 'ERROR_MORE_DATA'],
+  [267, 'ERROR_DIRECTORY'],
+  [317, 'ERROR_MR_MID_NOT_FOUND'],
+  [487, 'ERROR_INVALID_ADDRESS'],
+  [577, 'ERROR_INVALID_IMAGE_HASH'],
+  [995, 'ERROR_OPERATION_ABORTED'],
+  [998, 'ERROR_NOACCESS'],
+  [1005, 'ERROR_UNRECOGNIZED_VOLUME'],
+  [1006, 'ERROR_FILE_INVALID'],
+  [1056, 'ERROR_SERVICE_ALREADY_RUNNING'],
+  [1060, 'ERROR_SERVICE_DOES_NOT_EXIST'],
+  [1115, 'ERROR_SHUTDOWN_IN_PROGRESS'],
+  [1117, 'ERROR_IO_DEVICE'],
+  [1132, 'ERROR_MAPPED_ALIGNMENT'],
+  [1168, 'ERROR_NOT_FOUND'],
+  [1224, 'ERROR_USER_MAPPED_FILE'],
+  [1238, 'ERROR_CONNECTION_COUNT_LIMIT'],
+  [1306, 'ERROR_REVISION_MISMATCH'],
+  [1314, 'ERROR_PRIVILEGE_NOT_HELD'],
+  [1359, 'ERROR_INTERNAL_ERROR'],
+  [1392, 'ERROR_FILE_CORRUPT'],
+  [1450, 'ERROR_NO_SYSTEM_RESOURCES'],
+  [1455, 'ERROR_COMMITMENT_LIMIT'],
+  [1460, 'ERROR_TIMEOUT'],
+  [1784, 'ERROR_INVALID_USER_BUFFER'],
+])
+
+const NTSTATUS = new Map<number, string>([
+  [0x00000000, 'STATUS_SUCCESS'],
+  [0x00000102, 'STATUS_TIMEOUT'],
+  [0x00000103, 'STATUS_PENDING'],
+  [0x80000002, 'STATUS_DATATYPE_MISALIGNMENT'],
+  [0x80000005, 'STATUS_BUFFER_OVERFLOW'],
+  [0x80000006, 'STATUS_NO_MORE_FILES'],
+  [0xc0000001, 'STATUS_UNSUCCESSFUL'],
+  [0xc0000002, 'STATUS_NOT_IMPLEMENTED'],
+  [0xc0000003, 'STATUS_INVALID_INFO_CLASS'],
+  [0xc0000004, 'STATUS_INFO_LENGTH_MISMATCH'],
+  [0xc0000005, 'STATUS_ACCESS_VIOLATION'],
+  [0xc0000008, 'STATUS_INVALID_HANDLE'],
+  [0xc000000d, 'STATUS_INVALID_PARAMETER'],
+  [0xc000000e, 'STATUS_NO_SUCH_DEVICE'],
+  [0xc000000f, 'STATUS_NO_SUCH_FILE'],
+  [0xc0000010, 'STATUS_INVALID_DEVICE_REQUEST'],
+  [0xc0000011, 'STATUS_END_OF_FILE'],
+  [0xc0000017, 'STATUS_NO_MEMORY'],
+  [0xc0000022, 'STATUS_ACCESS_DENIED'],
+  [0xc0000023, 'STATUS_BUFFER_TOO_SMALL'],
+  [0xc0000033, 'STATUS_OBJECT_NAME_INVALID'],
+  [0xc0000034, 'STATUS_OBJECT_NAME_NOT_FOUND'],
+  [0xc0000035, 'STATUS_OBJECT_NAME_COLLISION'],
+  [0xc0000037, 'STATUS_PORT_DISCONNECTED'],
+  [0xc000003a, 'STATUS_OBJECT_PATH_NOT_FOUND'],
+  [0xc000003b, 'STATUS_OBJECT_PATH_SYNTAX_BAD'],
+  [0xc0000043, 'STATUS_SHARING_VIOLATION'],
+  [0xc0000054, 'STATUS_FILE_LOCK_CONFLICT'],
+  [0xc0000056, 'STATUS_DELETE_PENDING'],
+  [0xc0000059, 'STATUS_REVISION_MISMATCH'],
+  [0xc0000061, 'STATUS_PRIVILEGE_NOT_HELD'],
+  [0xc000007f, 'STATUS_DISK_FULL'],
+  [0xc000009a, 'STATUS_INSUFFICIENT_RESOURCES'],
+  [0xc00000a2, 'STATUS_MEDIA_WRITE_PROTECTED'],
+  [0xc00000ba, 'STATUS_FILE_IS_A_DIRECTORY'],
+  [0xc00000bb, 'STATUS_NOT_SUPPORTED'],
+  [0xc00000d4, 'STATUS_NOT_SAME_DEVICE'],
+  [0xc0000101, 'STATUS_DIRECTORY_NOT_EMPTY'],
+  [0xc0000103, 'STATUS_NOT_A_DIRECTORY'],
+  [0xc0000106, 'STATUS_NAME_TOO_LONG'],
+  [0xc000010e, 'STATUS_IMAGE_ALREADY_LOADED'],
+  [0xc000011e, 'STATUS_MAPPED_FILE_SIZE_ZERO'],
+  [0xc0000120, 'STATUS_CANCELLED'],
+  [0xc0000121, 'STATUS_CANNOT_DELETE'],
+  [0xc0000123, 'STATUS_FILE_DELETED'],
+  [0xc0000128, 'STATUS_FILE_CLOSED'],
+  [0xc0000184, 'STATUS_INVALID_DEVICE_STATE'],
+  [0xc0000185, 'STATUS_IO_DEVICE_ERROR'],
+  [0xc0000206, 'STATUS_INVALID_BUFFER_SIZE'],
+  [0xc0000225, 'STATUS_NOT_FOUND'],
+  [0xc0000243, 'STATUS_USER_MAPPED_FILE'],
+])
+
+/** Low 16 bits of STATUS_FLT_* and ERROR_FLT_*, which have the same names after the prefix [HR-02]. */
+const FILTER_MANAGER = new Map<number, string>([
+  [0x01, 'NO_HANDLER_DEFINED'],
+  [0x02, 'CONTEXT_ALREADY_DEFINED'],
+  [0x03, 'INVALID_ASYNCHRONOUS_REQUEST'],
+  [0x04, 'DISALLOW_FAST_IO'],
+  [0x05, 'INVALID_NAME_REQUEST'],
+  [0x06, 'NOT_SAFE_TO_POST_OPERATION'],
+  [0x07, 'NOT_INITIALIZED'],
+  [0x08, 'FILTER_NOT_READY'],
+  [0x09, 'POST_OPERATION_CLEANUP'],
+  [0x0a, 'INTERNAL_ERROR'],
+  [0x0b, 'DELETING_OBJECT'],
+  [0x0c, 'MUST_BE_NONPAGED_POOL'],
+  [0x0d, 'DUPLICATE_ENTRY'],
+  [0x0e, 'CBDQ_DISABLED'],
+  [0x0f, 'DO_NOT_ATTACH'],
+  [0x10, 'DO_NOT_DETACH'],
+  [0x11, 'INSTANCE_ALTITUDE_COLLISION'],
+  [0x12, 'INSTANCE_NAME_COLLISION'],
+  [0x13, 'FILTER_NOT_FOUND'],
+  [0x14, 'VOLUME_NOT_FOUND'],
+  [0x15, 'INSTANCE_NOT_FOUND'],
+  [0x16, 'CONTEXT_ALLOCATION_NOT_FOUND'],
+  [0x17, 'INVALID_CONTEXT_REGISTRATION'],
+  [0x18, 'NAME_CACHE_MISS'],
+  [0x19, 'NO_DEVICE_OBJECT'],
+  [0x1a, 'VOLUME_ALREADY_MOUNTED'],
+  [0x1b, 'ALREADY_ENLISTED'],
+  [0x1c, 'CONTEXT_ALREADY_LINKED'],
+  [0x20, 'NO_WAITER_FOR_REPLY'],
+  [0x23, 'REGISTRATION_BUSY'],
+])
+
+/** By error name. */
+const HINTS = new Map<string, string>([
+  ['ERROR_ACCESS_DENIED', 'run as administrator, in an elevated prompt; the driver talks to administrators only'],
+  ['ERROR_PRIVILEGE_NOT_HELD', 'run as administrator, in an elevated prompt: loading needs SeLoadDriverPrivilege'],
+  ['ERROR_SERVICE_DOES_NOT_EXIST', 'install the driver on this machine first (docs/VM.md)'],
+  ['ERROR_INVALID_IMAGE_HASH', 'this machine does not accept the driver\'s signature: switch test signing on (docs/VM.md)'],
+  ['ERROR_CONNECTION_COUNT_LIMIT', 'close another client: the driver takes 16 connections at once'],
+  ['ERROR_INVALID_HANDLE', 'the driver has been unloaded, or the session was closed: open a new session'],
+  ['ERROR_FLT_FILTER_NOT_FOUND', 'load the driver first: openMinipend with load: true, or `fltmc load minipend`'],
+  ['ERROR_FLT_VOLUME_NOT_FOUND', 'name a volume that exists, as in "D:"'],
+  ['ERROR_FLT_INSTANCE_NOT_FOUND', 'it is detached already, or has another name: counters().byInstance lists the instances'],
+  ['ERROR_FLT_INSTANCE_NAME_COLLISION', 'choose another instanceName, or detach the instance that has it'],
+  ['ERROR_FLT_INSTANCE_ALTITUDE_COLLISION', 'choose another altitude, or detach the instance that has it'],
+  ['ERROR_FLT_DO_NOT_ATTACH', 'the driver declines this volume; its file system may not support what it needs'],
+  ['ERROR_FLT_DO_NOT_DETACH', 'the driver vetoed it: it is busy; try again'],
+  ['ERROR_FLT_DELETING_OBJECT', 'the instance or volume is going away; try again when it is gone'],
+])
+
+const FILE_HINTS = new Map<string, string>([
+  ['ERROR_FILE_NOT_FOUND', 'nothing has that name; io.list() of the directory shows what is there'],
+  ['ERROR_PATH_NOT_FOUND', 'a directory of the path is missing (io.mkdir), or the path is not full: use one such as "D:\\inbox\\a.txt"'],
+  ['ERROR_SHARING_VIOLATION', 'another handle does not share this access; close it, or open both with matching access and share'],
+  ['ERROR_ALREADY_EXISTS', 'the name is taken: delete it first, or ask to replace it'],
+  ['ERROR_FILE_EXISTS', 'the name is taken: delete it first, or use create: \'openAlways\' or \'createAlways\''],
+  ['ERROR_ACCESS_DENIED', 'open the handle with the access that this needs (\'delete\' for rename and delete); directories need directory: true'],
+  ['ERROR_DIR_NOT_EMPTY', 'delete what is in the directory first'],
+  ['ERROR_INVALID_PARAMETER', 'with noBuffering, offset and length must be multiples of the sector size'],
+  ['ERROR_INVALID_HANDLE', 'the file was closed meanwhile'],
+])
+
+const hex = (value: number): string => `0x${(value >>> 0).toString(16).toUpperCase().padStart(8, '0')}`
+
+export function win32Name(value: number): NamedNumber {
+  return { name: WIN32.get(value) ?? `WIN32_${value}`, value }
+}
+
+export function ntstatusName(value: number): NamedNumber {
+  const unsigned = value >>> 0
+  const filter = unsigned >>> 16 === 0xc01c ? FILTER_MANAGER.get(unsigned & 0xffff) : undefined
+  return { name: NTSTATUS.get(unsigned) ?? (filter === undefined ? hex(unsigned) : `STATUS_FLT_${filter}`), value: unsigned }
+}
+
+/** What an HRESULT of fltlib stands for: a Win32 error or, under the Filter Manager's own facility, an NTSTATUS [HR-01]. */
+export interface ExplainedHresult {
+  readonly hresult: NamedNumber
+  readonly win32: NamedNumber | undefined
+  readonly ntstatus: NamedNumber | undefined
+}
+
+const FACILITY_WIN32 = 0x8007
+const FACILITY_FILTER_MANAGER = 0x801f
+
+export function explainHresult(value: number): ExplainedHresult {
+  const unsigned = value >>> 0
+  const low = unsigned & 0xffff
+  if (unsigned >>> 16 === FACILITY_WIN32) {
+    const win32 = win32Name(low)
+    return { hresult: { name: win32.name, value: unsigned }, win32, ntstatus: undefined }
+  }
+  if (unsigned >>> 16 === FACILITY_FILTER_MANAGER) {
+    const name = FILTER_MANAGER.get(low)
+    const hresult = { name: name === undefined ? hex(unsigned) : `ERROR_FLT_${name}`, value: unsigned }
+    return { hresult, win32: undefined, ntstatus: ntstatusName((0xc01c0000 | low) >>> 0) }
+  }
+  return { hresult: { name: hex(unsigned), value: unsigned }, win32: undefined, ntstatus: undefined }
+}
+
+export const filterHint = (name: string): string | undefined => HINTS.get(name)
+export const fileHint = (name: string): string | undefined => FILE_HINTS.get(name)
+export const formatNumber = (number: NamedNumber): string =>
+  number.name === hex(number.value) ? number.name : `${number.name} (${hex(number.value)})`

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the transport through the compiled addon.
+
+import type { BackendName } from '../client/types.js'
+import { InstallationError, NotSupportedError } from '../errors/errors.js'
+import { inspectInstallation, loadModule, requirePart } from './installation.js'
+import type { NativeBackend, NativeModule } from './native.js'
+import type { Transport, TransportOptions } from './transport.js'
+
+/** Loads the addon. @throws InstallationError */
+export function loadAddon(): NativeModule {
+  const file = requirePart(inspectInstallation().addon, 'the compiled addon')
+  try {
+    return loadModule(file) as NativeModule
+  } catch (cause) {
+    throw new InstallationError('BUILD_BROKEN', `the compiled addon does not load: ${file}: ${String(cause)}`, {
+      operation: 'openMinipend',
+      hint: 'build it again for this Node: npm run build',
+      cause,
+    })
+  }
+}
+
+function openBackend(native: NativeModule, options: TransportOptions): Promise<NativeBackend | string> {
+  if (options.backend === 'windows') {
+    return native.openWindows()
+  }
+  const { model, driverImage } = inspectInstallation()
+  return native.openEmbedded({
+    library: requirePart(model, 'the model'),
+    driverImage: requirePart(driverImage, 'the driver image of the model'),
+    seed: options.seed,
+    processorCount: options.processors,
+  })
+}
+
+/** A transport over a backend that the addon opened. */
+export function addonTransport(
+  native: NativeModule,
+  backend: NativeBackend,
+  name: BackendName,
+  seed: bigint | undefined,
+): Transport {
+  return {
+    name: 'addon',
+    backend: name,
+    seed,
+    files: backend,
+    clientThreads: async () => ({
+      control: await backend.controlThreadId(),
+      // In the model the JavaScript thread does no I/O and has no number.
+      script: name === 'windows' ? native.currentThreadId() : 0,
+    }),
+    filterLoad: (filter) => backend.filterLoad(filter),
+    filterAttach: (filter, volume, instance, altitude) => backend.filterAttach(filter, volume, instance, altitude),
+    filterDetach: (filter, volume, instance) => backend.filterDetach(filter, volume, instance),
+    queryDosDevice: (device) => backend.queryDosDevice(device),
+    connect: (port) => backend.connect(port, new Uint8Array(0)),
+    report: () => backend.report(),
+    setFault: (functionName, skip, count) => backend.setFault(functionName, skip, count),
+    close: () => backend.close(),
+  }
+}
+
+/** @throws InstallationError, NotSupportedError */
+export async function openAddonTransport(
+  options: TransportOptions,
+  native: NativeModule = loadAddon(),
+): Promise<Transport> {
+  const backend = await openBackend(native, options)
+  if (typeof backend === 'string') {
+    const hint =
+      options.backend === 'windows'
+        ? "the windows backend needs Windows with the Filter Manager; backend: 'embedded' works anywhere"
+        : 'build it again: npm run build'
+    throw new NotSupportedError(`cannot open the ${options.backend} backend: ${backend}`, { operation: 'openMinipend', hint })
+  }
+  return addonTransport(native, backend, options.backend, options.backend === 'embedded' ? options.seed : undefined)
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: what the client needs of a way to the backend. Two implementations: addon.ts and ffi.ts.
+//
+// The signatures are the addon's (native.d.ts): a transport passes bytes and numbers on and has no policy.
+
+import type { BackendName, TransportName } from '../client/types.js'
+import type { FileResult, Hresult, NativeFile } from './native.js'
+
+export type { FileResult, Hresult }
+
+export interface TransportPort {
+  sendMessage(input: Uint8Array, output: Uint8Array): Promise<readonly [Hresult, number]>
+  close(): Promise<void>
+}
+
+/** CreateFileW and CreateDirectoryW. */
+export interface TransportFiles {
+  createFile(
+    path: string,
+    desiredAccess: number,
+    shareMode: number,
+    creationDisposition: number,
+    flags: number,
+  ): Promise<FileResult<NativeFile | undefined>>
+  createDirectory(path: string): Promise<FileResult<void>>
+}
+
+/** Threads whose own I/O the driver must never hold; 0: none. */
+export interface ClientThreads {
+  readonly control: number
+  readonly script: number
+}
+
+export interface Transport {
+  readonly name: TransportName
+  readonly backend: BackendName
+  /** Seed of the model; undefined on windows. */
+  readonly seed: bigint | undefined
+  /** Undefined: this transport has no file I/O. */
+  readonly files: TransportFiles | undefined
+  clientThreads(): Promise<ClientThreads>
+  filterLoad(filterName: string): Promise<Hresult>
+  filterAttach(filterName: string, volume: string, instanceName: string, altitude: string): Promise<readonly [Hresult, string]>
+  filterDetach(filterName: string, volume: string, instanceName: string): Promise<Hresult>
+  queryDosDevice(name: string): Promise<FileResult<string>>
+  connect(portName: string): Promise<readonly [Hresult, TransportPort | undefined]>
+  /** JSON, or '' on windows. */
+  report(): string
+  setFault(functionName: string, skip: number, count: number): boolean
+  close(): Promise<void>
+}
+
+/** What it takes to make one. */
+export interface TransportOptions {
+  readonly backend: BackendName
+  readonly seed: bigint
+  readonly processors: number
+}

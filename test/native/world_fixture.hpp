@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: worlds for tests of the model's inside (tests of the user-side API use fltsim.h instead).
+#pragma once
+
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "check.hpp"
+#include "core/world.hpp"
+
+namespace check {
+
+#ifndef MINIPEND_DRIVER_IMAGE
+#define MINIPEND_DRIVER_IMAGE ""
+#endif
+
+inline fltsim::WorldOptions virtual_world(uint64_t seed = 1) {
+    fltsim::WorldOptions options;
+    options.seed = seed;
+    options.virtual_clock = true;
+    options.driver_image = MINIPEND_DRIVER_IMAGE;
+    return options;
+}
+
+inline fltsim::WorldOptions wall_world(bool threads = false, uint64_t seed = 1) {
+    fltsim::WorldOptions options;
+    options.seed = seed;
+    options.threads = threads;
+    options.driver_image = MINIPEND_DRIVER_IMAGE;
+    return options;
+}
+
+/// Runs `fn` as the client's thread inside the world, as driver or user code (outside the model lock). False: the world stopped first.
+inline bool run_in(fltsim::World &world, const std::function<void()> &fn) {
+    return world.host_call(fn);
+}
+
+/// Makes a world, runs `fn` in it, and returns its report (JSON).
+inline std::string report_of(fltsim::WorldOptions options, const std::function<void(fltsim::World &)> &fn) {
+    fltsim::World world(std::move(options));
+    world.host_call([&] { fn(world); });
+    return world.report_json();
+}
+
+inline bool contains(const std::string &text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+/// Whether the report says that the world stopped on a rule whose name begins so.
+inline bool stopped_on(const std::string &report, const std::string &rule) {
+    return contains(report, "\"rule\":\"" + rule);
+}
+
+} // namespace check

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: how the tests run. A process for each test file, because the model lives in the process; limits that a
+// held operation's deadline (30 s) cannot hide behind.
+
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    execArgv: ['--expose-gc'],
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
+    teardownTimeout: 15_000,
+  },
+})
