@@ -6,7 +6,13 @@
 import js from '@eslint/js'
 import tseslint from 'typescript-eslint'
 
-const node = { process: 'readonly', console: 'readonly', URL: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly' }
+const node = {
+  process: 'readonly',
+  console: 'readonly',
+  URL: 'readonly',
+  setTimeout: 'readonly',
+  clearTimeout: 'readonly',
+}
 
 export default tseslint.config(
   { ignores: ['build/', 'dist/', 'coverage/', 'node_modules/', 'src/generated/'] },

@@ -26,10 +26,13 @@ function run(what, command, args, options = {}) {
     stdio: verbose ? 'inherit' : ['ignore', 'pipe', 'pipe'],
     ...options,
   })
-  if (result.error !== undefined) throw new BuildProblem(`minipend build: ${what} could not start: ${result.error.message}`)
+  if (result.error !== undefined)
+    throw new BuildProblem(`minipend build: ${what} could not start: ${result.error.message}`)
   if (result.status === 0) return
   if (!verbose) process.stderr.write((result.stdout ?? '') + (result.stderr ?? ''))
-  throw new BuildProblem(`minipend build: ${what} failed (exit code ${result.status ?? result.signal}); its output is above.`)
+  throw new BuildProblem(
+    `minipend build: ${what} failed (exit code ${result.status ?? result.signal}); its output is above.`,
+  )
 }
 
 function readStamp() {

@@ -26,7 +26,9 @@ function clangFormat() {
     return result.status === 0 && new RegExp(`version ${clangFormatMajor}\\.`).test(result.stdout)
   })
   if (found === undefined) {
-    throw new BuildProblem(`minipend format: clang-format ${clangFormatMajor} was not found. Install it, then run the command again.`)
+    throw new BuildProblem(
+      `minipend format: clang-format ${clangFormatMajor} was not found. Install it, then run the command again.`,
+    )
   }
   return found
 }
@@ -34,7 +36,9 @@ function clangFormat() {
 function cFiles() {
   return ['driver', 'native', 'test']
     .flatMap((directory) =>
-      readdirSync(path.join(paths.root, directory), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()),
+      readdirSync(path.join(paths.root, directory), { recursive: true, withFileTypes: true }).filter((entry) =>
+        entry.isFile(),
+      ),
     )
     .map((entry) => path.join(entry.parentPath, entry.name))
     .filter((file) => /\.(c|h|cpp|hpp)$/.test(file))
@@ -42,8 +46,15 @@ function cFiles() {
 
 await runMain(() => {
   const mode = process.argv[2]
-  if (mode !== '--write' && mode !== '--check') throw new BuildProblem('usage: node scripts/format.mjs --write | --check')
-  const prettier = run(process.execPath, [paths.packageFile('prettier', 'bin', 'prettier.cjs'), mode, '--log-level', 'warn', '.'])
+  if (mode !== '--write' && mode !== '--check')
+    throw new BuildProblem('usage: node scripts/format.mjs --write | --check')
+  const prettier = run(process.execPath, [
+    paths.packageFile('prettier', 'bin', 'prettier.cjs'),
+    mode,
+    '--log-level',
+    'warn',
+    '.',
+  ])
   const clang = run(clangFormat(), [...(mode === '--write' ? ['-i'] : ['--dry-run', '-Werror']), ...cFiles()])
   if (!prettier || !clang) process.exitCode = 1
 })

@@ -11,7 +11,8 @@ const minimumCmake = [3, 20]
 const minimumGcc = 12
 
 const howToInstall = {
-  linux: 'Debian or Ubuntu: apt install cmake make g++; Fedora: dnf install cmake make gcc-c++; Alpine: apk add cmake make g++',
+  linux:
+    'Debian or Ubuntu: apt install cmake make g++; Fedora: dnf install cmake make gcc-c++; Alpine: apk add cmake make g++',
   darwin: 'xcode-select --install; brew install cmake',
   win32: 'Visual Studio Build Tools with "Desktop development with C++" (it has CMake)',
 }
@@ -41,7 +42,9 @@ function compiler(variable, candidates, language) {
   const chosen = process.env[variable]
   if (chosen !== undefined && chosen !== '') {
     if (versionLine(chosen) === undefined) {
-      throw new BuildProblem(`minipend build: ${variable}=${chosen} does not run. Set it to a ${language} compiler, or unset it.`)
+      throw new BuildProblem(
+        `minipend build: ${variable}=${chosen} does not run. Set it to a ${language} compiler, or unset it.`,
+      )
     }
     return chosen
   }

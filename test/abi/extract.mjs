@@ -18,7 +18,7 @@ if (!factsDirectory) {
   process.exit(2)
 }
 const load = (name) => JSON.parse(readFileSync(join(factsDirectory, `${name}.json`), 'utf8'))
-const structs = load('structs').structs
+const { structs, _meta: meta } = load('structs')
 const enums = load('enums').enums
 const constantFile = load('constants')
 const typedefs = load('typedefs').typedefs
@@ -48,6 +48,7 @@ const functionNames = [...declared.functions.keys()]
 const macroNames = [...declared.macros.keys(), ...declared.functionMacros]
 const enumerators = [...declared.enums.values()].flat()
 const facts = {
+  source: { measured: meta.source, ntddi: meta.ntddi },
   structs: pick(structs, declared.records.keys(), structEntry),
   enums: pick(enums, declared.enums.keys(), (e) => ({ values: e.values, arm64: e.arm64, arm64_macro: e.arm64_macro })),
   constants: pick(constantFile.constants, declared.macros.keys(), ({ v, t, arm64 }) => ({ v, t, arm64 })),

@@ -405,3 +405,89 @@ TEST(timers_run_in_order) {
     }));
     CHECK(order == (std::vector<int>{1, 2, 3}));
 }
+
+TEST(exceptions_stay_with_their_fiber) {
+    World world(virtual_world());
+    int right = 0;
+    CHECK(world.host_call([&] {
+        std::vector<Thread *> threads;
+        for (int number = 0; number < 4; ++number) {
+            threads.push_back(spawn(world, "thrower", [&, number] {
+                try {
+                    throw number;
+                } catch (int) {
+                    for (int round = 0; round < 10; ++round) {
+                        const KernelCall call("pause", APC_LEVEL);
+                        world.block(&call, [] { return false; }, world.interrupt_time_100ns() + world.random(50));
+                    }
+                    try {
+                        throw;
+                    } catch (int caught) {
+                        right += caught == number ? 1 : 0;
+                    }
+                }
+            }));
+        }
+        for (Thread *thread : threads) {
+            join(world, thread);
+        }
+    }));
+    CHECK_EQ(right, 4);
+}
+
+TEST(a_dispatch_level_thread_keeps_its_processor) {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+        WorldOptions options = virtual_world(seed);
+        options.processor_count = 3;
+        World world(options);
+        std::vector<int> users(options.processor_count);
+        int collisions = 0;
+        int moved = 0;
+        int dpcs = 0;
+        const auto worker = [&] {
+            for (int round = 0; round < 30; ++round) {
+                world.yield();
+                executing().irql = DISPATCH_LEVEL;
+                const uint32_t mine = world.current_processor();
+                if (users[mine]++ != 0) {
+                    ++collisions;
+                }
+                for (int step = 0; step < 5; ++step) {
+                    world.yield();
+                    if (world.current_processor() != mine) {
+                        ++moved;
+                    }
+                }
+                --users[mine];
+                executing().irql = PASSIVE_LEVEL;
+            }
+        };
+        CHECK(world.host_call([&] {
+            std::vector<Thread *> threads;
+            for (int number = 0; number < 6; ++number) {
+                threads.push_back(spawn(world, "worker", worker));
+            }
+            for (int index = 0; index < 20; ++index) {
+                const KernelCall call("dpc");
+                world.queue_dpc([&] {
+                    const uint32_t mine = world.current_processor();
+                    if (users[mine]++ != 0) {
+                        ++collisions;
+                    }
+                    for (int step = 0; step < 5; ++step) {
+                        world.yield();
+                    }
+                    --users[mine];
+                    const KernelCall inside("dpc ends");
+                    ++dpcs;
+                    world.wake(&dpcs);
+                });
+            }
+            for (Thread *thread : threads) {
+                join(world, thread);
+            }
+        }));
+        CHECK_EQ(collisions, 0);
+        CHECK_EQ(moved, 0);
+    }
+}

@@ -3,7 +3,6 @@
 // This module provides: the client of the driver's port (spine.hpp).
 
 #include <cstring>
-#include <thread>
 
 #include "spine.hpp"
 
@@ -24,7 +23,7 @@ void append_rule(const Rule &rule, std::vector<uint64_t> *message) {
     head.Id = rule.id;
     head.Operations = rule.operations;
     head.Action = rule.action;
-    head.Queue = rule.action == MINIPEND_ACTION_PEND ? rule.queue : MINIPEND_QUEUE_NONE;
+    head.Queue = rule.action == MINIPEND_ACTION_PEND ? rule.queue : uint32_t{MINIPEND_QUEUE_NONE};
     head.Hold = rule.delayMs != 0 ? MINIPEND_HOLD_DELAY : MINIPEND_HOLD_NONE;
     head.DelayMs = rule.delayMs;
     head.Flags = rule.flags;
@@ -55,7 +54,8 @@ bool operation_balanced(const MINIPEND_OPERATION_COUNTERS &c, bool at_rest) {
 
 } // namespace
 
-HRESULT send_raw(HANDLE port, const std::vector<uint64_t> &message, uint32_t message_bytes, std::vector<uint64_t> *reply) {
+HRESULT send_raw(HANDLE port, const std::vector<uint64_t> &message, uint32_t message_bytes,
+                 std::vector<uint64_t> *reply) {
     DWORD returned = 0;
     std::vector<uint64_t> copy = message;
     const HRESULT answer = FilterSendMessage(port, copy.data(), message_bytes, reply->data(),
@@ -69,9 +69,10 @@ const MINIPEND_COUNTERS_REPLY &Counters::head() const {
 }
 
 const MINIPEND_INSTANCE &Counters::instance(size_t index) const {
-    CHECK(index < head().InstanceCount);
+    need(index < head().InstanceCount, "no such instance in the counters");
     const auto *const bytes = reinterpret_cast<const uint8_t *>(words_.data());
-    return *reinterpret_cast<const MINIPEND_INSTANCE *>(bytes + sizeof(MINIPEND_COUNTERS_REPLY) + index * sizeof(MINIPEND_INSTANCE));
+    return *reinterpret_cast<const MINIPEND_INSTANCE *>(bytes + sizeof(MINIPEND_COUNTERS_REPLY) +
+                                                        index * sizeof(MINIPEND_INSTANCE));
 }
 
 MINIPEND_OPERATION_COUNTERS Counters::total(MINIPEND_OPERATION operation) const {
@@ -113,7 +114,7 @@ Client::Client(uint32_t control_thread) {
     std::memcpy(message.data(), &request, sizeof(request));
     std::vector<uint64_t> reply(sizeof(MINIPEND_HELLO_REPLY) / 8);
     CHECK(send_raw(port_, message, sizeof(request), &reply) == S_OK);
-    CHECK(reply.size() == sizeof(MINIPEND_HELLO_REPLY) / 8);
+    need(reply.size() == sizeof(MINIPEND_HELLO_REPLY) / 8, "hello: the reply is too short");
     std::memcpy(&hello_, reply.data(), sizeof(hello_));
     CHECK(hello_.Header.Status == STATUS_SUCCESS);
     CHECK(hello_.Header.Token == 7);
@@ -132,7 +133,7 @@ MINIPEND_REPLY_HEADER Client::set_rules(const std::vector<Rule> &rules) const {
     std::vector<uint64_t> reply(sizeof(MINIPEND_SET_RULES_REPLY) / 8);
     CHECK(send_raw(port_, message, bytes, &reply) == S_OK);
     MINIPEND_REPLY_HEADER head{};
-    CHECK(reply.size() * 8 >= sizeof(head));
+    need(reply.size() * 8 >= sizeof(head), "set rules: the reply is too short");
     std::memcpy(&head, reply.data(), sizeof(head));
     return head;
 }
@@ -143,7 +144,7 @@ Counters Client::counters() const {
     std::memcpy(message.data(), &request, sizeof(request));
     std::vector<uint64_t> reply(REPLY_BYTES_MAX / 8);
     CHECK(send_raw(port_, message, sizeof(request), &reply) == S_OK);
-    CHECK(reply.size() * 8 >= sizeof(MINIPEND_COUNTERS_REPLY));
+    need(reply.size() * 8 >= sizeof(MINIPEND_COUNTERS_REPLY), "counters: the reply is too short");
     Counters counters(std::move(reply));
     CHECK(counters.head().Header.Status == STATUS_SUCCESS);
     CHECK(counters.head().InstanceBytes == sizeof(MINIPEND_INSTANCE));

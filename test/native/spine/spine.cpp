@@ -6,12 +6,18 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
+#include <stdexcept>
 
 namespace spine {
 
 uint32_t elapsedMs(Clock::time_point since) {
     return static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - since).count());
+}
+
+void need(bool condition, const std::string &what) {
+    if (!condition) {
+        throw std::runtime_error(what);
+    }
 }
 
 TestWorld::TestWorld(uint32_t executor, uint32_t clock, uint64_t seed) {
@@ -24,12 +30,14 @@ TestWorld::TestWorld(uint32_t executor, uint32_t clock, uint64_t seed) {
     options.DriverImage = MINIPEND_DRIVER_IMAGE;
     char message[512] = "";
     number_ = FltSimCreateWorld(&options, message, sizeof(message));
-    CHECK(number_ != 0);
+    need(number_ != 0, message);
     CHECK(std::strlen(message) == 0);
     CHECK(FltSimSelectWorld(number_) == 0);
 }
 
-TestWorld::~TestWorld() { end(); }
+TestWorld::~TestWorld() {
+    end();
+}
 
 std::string TestWorld::report() const {
     std::string json(FltSimReport(number_, nullptr, 0) + 4096, '\0');
@@ -57,7 +65,8 @@ void TestWorld::end() {
 
 File::File(std::u16string_view path, const Options &options) {
     const std::u16string terminated(path);
-    handle_ = CreateFileW(terminated.c_str(), options.access, options.share, nullptr, options.disposition, options.flags, nullptr);
+    handle_ = CreateFileW(terminated.c_str(), options.access, options.share, nullptr, options.disposition,
+                          options.flags, nullptr);
     error_ = GetLastError();
 }
 
@@ -65,7 +74,9 @@ File File::create(std::u16string_view path, DWORD flags) {
     return File(path, {.disposition = CREATE_NEW, .flags = flags});
 }
 
-File File::open(std::u16string_view path, DWORD flags) { return File(path, {.flags = flags}); }
+File File::open(std::u16string_view path, DWORD flags) {
+    return File(path, {.flags = flags});
+}
 
 bool File::close() {
     const HANDLE handle = std::exchange(handle_, INVALID_HANDLE_VALUE);
@@ -92,7 +103,8 @@ DWORD File::read(std::string *bytes, DWORD length) const {
 DWORD File::seek(int64_t offset) const {
     LARGE_INTEGER distance;
     distance.QuadPart = offset;
-    return SetFilePointerEx(handle_, distance, nullptr, FILE_BEGIN) != FALSE ? static_cast<DWORD>(ERROR_SUCCESS) : GetLastError();
+    return SetFilePointerEx(handle_, distance, nullptr, FILE_BEGIN) != FALSE ? static_cast<DWORD>(ERROR_SUCCESS)
+                                                                             : GetLastError();
 }
 
 DWORD File::rename(std::u16string_view path, bool replace) const {
@@ -115,7 +127,9 @@ DWORD File::mark_deleted() const {
                : GetLastError();
 }
 
-DWORD File::flush() const { return FlushFileBuffers(handle_) != FALSE ? static_cast<DWORD>(ERROR_SUCCESS) : GetLastError(); }
+DWORD File::flush() const {
+    return FlushFileBuffers(handle_) != FALSE ? static_cast<DWORD>(ERROR_SUCCESS) : GetLastError();
+}
 
 bool exists(std::u16string_view path) {
     const File file(path, {.access = FILE_READ_ATTRIBUTES, .flags = FILE_FLAG_BACKUP_SEMANTICS});

@@ -11,6 +11,7 @@
 #include <future>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -24,8 +25,12 @@
 
 #define SPINE_TEST(Name)                                                                                               \
     static void Name##_body(uint32_t executor);                                                                        \
-    TEST(Name##_fibers) { Name##_body(FLTSIM_EXECUTOR_FIBERS); }                                                       \
-    TEST(Name##_threads) { Name##_body(FLTSIM_EXECUTOR_THREADS); }                                                     \
+    TEST(Name##_fibers) {                                                                                              \
+        Name##_body(FLTSIM_EXECUTOR_FIBERS);                                                                           \
+    }                                                                                                                  \
+    TEST(Name##_threads) {                                                                                             \
+        Name##_body(FLTSIM_EXECUTOR_THREADS);                                                                          \
+    }                                                                                                                  \
     static void Name##_body(uint32_t executor)
 
 namespace spine {
@@ -33,6 +38,9 @@ namespace spine {
 using Clock = std::chrono::steady_clock;
 
 uint32_t elapsedMs(Clock::time_point since);
+
+/// Ends the test when going on makes no sense.
+void need(bool condition, const std::string &what);
 
 /// Calls `done` until it is true, for ten seconds at most. Returns its last answer.
 template <class F> bool eventually(F &&done) {
@@ -48,7 +56,7 @@ template <class F> bool eventually(F &&done) {
 
 /// A world with the default volumes, selected for the thread that makes it. At its end: nothing was broken, nothing leaked.
 class TestWorld {
-public:
+  public:
     explicit TestWorld(uint32_t executor, uint32_t clock = FLTSIM_CLOCK_WALL, uint64_t seed = 1);
     ~TestWorld();
     TestWorld(const TestWorld &) = delete;
@@ -68,14 +76,14 @@ public:
         });
     }
 
-private:
+  private:
     uint32_t number_ = 0;
     bool stop_expected_ = false;
 };
 
 /// A file handle.
 class File {
-public:
+  public:
     struct Options {
         DWORD access = GENERIC_READ | GENERIC_WRITE | DELETE;
         DWORD disposition = OPEN_EXISTING;
@@ -100,7 +108,7 @@ public:
     DWORD mark_deleted() const;
     DWORD flush() const;
 
-private:
+  private:
     HANDLE handle_ = INVALID_HANDLE_VALUE;
     DWORD error_ = 0;
 };
@@ -120,11 +128,13 @@ struct Rule {
     uint32_t id = 1;
 };
 
-constexpr uint64_t bit(MINIPEND_OPERATION operation) { return uint64_t{1} << operation; }
+constexpr uint64_t bit(MINIPEND_OPERATION operation) {
+    return uint64_t{1} << operation;
+}
 
 /// One answer of the counters command.
 class Counters {
-public:
+  public:
     explicit Counters(std::vector<uint64_t> words) : words_(std::move(words)) {}
     const MINIPEND_COUNTERS_REPLY &head() const;
     const MINIPEND_INSTANCE &instance(size_t index) const; ///< 0: the sum of those that are gone
@@ -136,13 +146,13 @@ public:
     /// The identities of the protocol header; `at_rest` also says that nothing is on its way.
     bool balanced(bool at_rest) const;
 
-private:
+  private:
     std::vector<uint64_t> words_;
 };
 
 /// A connection to the driver that has said hello.
 class Client {
-public:
+  public:
     /// The threads named at hello are never held; none by default, so that a test's own thread can be.
     explicit Client(uint32_t control_thread = 0);
     ~Client() { close(); }
@@ -157,13 +167,14 @@ public:
     Counters counters_at_rest() const;
     void close();
 
-private:
+  private:
     HANDLE port_ = INVALID_HANDLE_VALUE;
     MINIPEND_HELLO_REPLY hello_{};
 };
 
 /// Sends words as they are; returns the HRESULT and resizes the reply to what came back.
-HRESULT send_raw(HANDLE port, const std::vector<uint64_t> &message, uint32_t message_bytes, std::vector<uint64_t> *reply);
+HRESULT send_raw(HANDLE port, const std::vector<uint64_t> &message, uint32_t message_bytes,
+                 std::vector<uint64_t> *reply);
 
 /// Loads the driver and attaches it to the volumes, in order.
 void load_and_attach(std::initializer_list<const char16_t *> volumes);

@@ -15,6 +15,13 @@
 #include "fs/file_system.hpp"
 #include "io/io_manager.hpp"
 
+#ifndef STATUS_INVALID_FILE_FOR_SECTION
+#define STATUS_INVALID_FILE_FOR_SECTION ((NTSTATUS)0xC0000020)
+#endif
+#ifndef STATUS_MAPPED_ALIGNMENT
+#define STATUS_MAPPED_ALIGNMENT ((NTSTATUS)0xC0000220)
+#endif
+
 namespace fltsim::io {
 
 class Cache;

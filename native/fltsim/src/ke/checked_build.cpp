@@ -8,7 +8,8 @@
 using namespace fltsim;
 
 /// Any IRQL. Stops the world: the driver has found itself in a state that it excludes.
-FLTSIM_KERNEL void NTAPI RtlAssert(PVOID VoidFailedAssertion, PVOID VoidFileName, ULONG LineNumber, PSTR MutableMessage) {
+FLTSIM_KERNEL void NTAPI RtlAssert(PVOID VoidFailedAssertion, PVOID VoidFileName, ULONG LineNumber,
+                                   PSTR MutableMessage) {
     KernelCall call("RtlAssert", HIGH_LEVEL);
     std::string text = static_cast<const char *>(VoidFileName);
     text += ":" + std::to_string(LineNumber);

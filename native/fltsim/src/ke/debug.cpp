@@ -42,8 +42,9 @@ FLTSIM_KERNEL void NTAPI KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckPara
     char rule[32];
     char text[128];
     std::snprintf(rule, sizeof rule, "BUGCHECK 0x%X", BugCheckCode);
-    std::snprintf(text, sizeof text, "0x%llX, 0x%llX, 0x%llX, 0x%llX", static_cast<unsigned long long>(BugCheckParameter1),
-                  static_cast<unsigned long long>(BugCheckParameter2), static_cast<unsigned long long>(BugCheckParameter3),
-                  static_cast<unsigned long long>(BugCheckParameter4));
+    std::snprintf(
+        text, sizeof text, "0x%llX, 0x%llX, 0x%llX, 0x%llX", static_cast<unsigned long long>(BugCheckParameter1),
+        static_cast<unsigned long long>(BugCheckParameter2), static_cast<unsigned long long>(BugCheckParameter3),
+        static_cast<unsigned long long>(BugCheckParameter4));
     bugcheck(rule, "KeBugCheckEx", text);
 }

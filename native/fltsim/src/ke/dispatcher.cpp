@@ -37,7 +37,8 @@ DISPATCHER_HEADER &checked(const char *api, void *object) {
     }
     DISPATCHER_HEADER &header = *static_cast<DISPATCHER_HEADER *>(object);
     if (!plausible(header)) {
-        bugcheck("WAIT object was never initialised, was moved or was freed", api, "initialise it where it lives, and free it after its last use");
+        bugcheck("WAIT object was never initialised, was moved or was freed", api,
+                 "initialise it where it lives, and free it after its last use");
     }
     return header;
 }
@@ -105,9 +106,12 @@ uint64_t deadline_of(LONGLONG timeout_100ns) {
     return due > system_now ? now + (due - system_now) : now;
 }
 
-bool ended_by_termination(KPROCESSOR_MODE mode) { return mode == UserMode && current_thread().terminating; }
+bool ended_by_termination(KPROCESSOR_MODE mode) {
+    return mode == UserMode && current_thread().terminating;
+}
 
-NTSTATUS wait_for(const void *channel, const std::function<bool()> &ready, KPROCESSOR_MODE mode, PLARGE_INTEGER timeout) {
+NTSTATUS wait_for(const void *channel, const std::function<bool()> &ready, KPROCESSOR_MODE mode,
+                  PLARGE_INTEGER timeout) {
     std::optional<uint64_t> deadline;
     if (timeout != nullptr) {
         deadline = deadline_of(timeout->QuadPart);
@@ -125,7 +129,8 @@ NTSTATUS wait_for(const void *channel, const std::function<bool()> &ready, KPROC
 FLTSIM_KERNEL void NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State) {
     KernelCall call("KeInitializeEvent", HIGH_LEVEL);
     if (Type != NotificationEvent && Type != SynchronizationEvent) {
-        bugcheck("WAIT object type", "KeInitializeEvent", "type " + std::to_string(Type) + " is neither notification nor synchronization");
+        bugcheck("WAIT object type", "KeInitializeEvent",
+                 "type " + std::to_string(Type) + " is neither notification nor synchronization");
     }
     if (ke::world_state().waiters.contains(&Event->Header)) {
         bugcheck("WAIT object initialised again while a thread waits for it", "KeInitializeEvent", "use KeResetEvent");
@@ -172,10 +177,12 @@ FLTSIM_KERNEL void NTAPI KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Coun
     KernelCall call("KeInitializeSemaphore", DISPATCH_LEVEL);
     if (Count < 0 || Limit <= 0 || Count > Limit) {
         bugcheck("WAIT semaphore count", "KeInitializeSemaphore",
-                 "count " + std::to_string(Count) + ", limit " + std::to_string(Limit) + ": 0 <= count <= limit and 0 < limit are needed");
+                 "count " + std::to_string(Count) + ", limit " + std::to_string(Limit) +
+                     ": 0 <= count <= limit and 0 < limit are needed");
     }
     if (ke::world_state().waiters.contains(&Semaphore->Header)) {
-        bugcheck("WAIT object initialised again while a thread waits for it", "KeInitializeSemaphore", "end the waits first");
+        bugcheck("WAIT object initialised again while a thread waits for it", "KeInitializeSemaphore",
+                 "end the waits first");
     }
     initialise(Semaphore->Header, TYPE_SEMAPHORE, SIZE_SEMAPHORE, Count);
     Semaphore->Limit = Limit;
@@ -183,7 +190,8 @@ FLTSIM_KERNEL void NTAPI KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Coun
 
 /// IRQL <= DISPATCH_LEVEL with Wait FALSE (TRUE is not modelled). Over the limit it raises STATUS_SEMAPHORE_LIMIT_EXCEEDED, which nobody
 /// catches at that place: the world stops. Returns the previous count.
-FLTSIM_KERNEL LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment, BOOLEAN Wait) {
+FLTSIM_KERNEL LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment,
+                                            BOOLEAN Wait) {
     KernelCall call("KeReleaseSemaphore", DISPATCH_LEVEL);
     if (Wait != FALSE) {
         unmodelled("KeReleaseSemaphore", "Wait = TRUE");
@@ -195,7 +203,8 @@ FLTSIM_KERNEL LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY In
     const LONG before = header.SignalState;
     if (Adjustment <= 0 || Adjustment > Semaphore->Limit - before) {
         bugcheck("STATUS_SEMAPHORE_LIMIT_EXCEEDED", "KeReleaseSemaphore",
-                 "count " + std::to_string(before) + " + " + std::to_string(Adjustment) + ", limit " + std::to_string(Semaphore->Limit));
+                 "count " + std::to_string(before) + " + " + std::to_string(Adjustment) + ", limit " +
+                     std::to_string(Semaphore->Limit));
     }
     header.SignalState += Adjustment;
     satisfy(header);
@@ -204,8 +213,8 @@ FLTSIM_KERNEL LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY In
 
 /// IRQL <= APC_LEVEL; with a timeout of 0 <= DISPATCH_LEVEL. Timeout in 100 ns: null for ever, negative relative, positive system time.
 /// STATUS_SUCCESS, STATUS_TIMEOUT, or STATUS_USER_APC when a user-mode wait ends because its thread is being terminated.
-FLTSIM_KERNEL NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
-                                                   PLARGE_INTEGER Timeout) {
+FLTSIM_KERNEL NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
+                                                   BOOLEAN Alertable, PLARGE_INTEGER Timeout) {
     const bool may_wait = Timeout == nullptr || Timeout->QuadPart != 0;
     KernelCall call("KeWaitForSingleObject", may_wait ? APC_LEVEL : DISPATCH_LEVEL);
     if (Object != nullptr && world().is_thread(Object)) {
@@ -241,7 +250,8 @@ FLTSIM_KERNEL NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON Wa
 }
 
 /// IRQL <= APC_LEVEL. Interval in 100 ns: negative relative, positive system time.
-FLTSIM_KERNEL NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEGER Interval) {
+FLTSIM_KERNEL NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
+                                                    PLARGE_INTEGER Interval) {
     KernelCall call("KeDelayExecutionThread", APC_LEVEL);
     if (Interval == nullptr) {
         bugcheck("WAIT interval is null", "KeDelayExecutionThread", "pass an interval");

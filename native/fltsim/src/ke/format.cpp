@@ -12,7 +12,7 @@ struct Conversion {
     std::string flags;
     int width = -1;
     int precision = -1;
-    int bits = 32;     ///< of an integer argument
+    int bits = 32; ///< of an integer argument
     bool wide = false; ///< l or w before s, c, Z
     bool narrow = false;
     char kind = 0;

@@ -26,9 +26,15 @@ POBJECT_TYPE file_type_pointer = &file_type;
 constexpr intptr_t CURRENT_PROCESS = -1;
 constexpr intptr_t CURRENT_THREAD = -2;
 
-HANDLE id_handle(uint64_t id) { return reinterpret_cast<HANDLE>(static_cast<uintptr_t>(id)); }
-PETHREAD native(Thread &thread) { return reinterpret_cast<PETHREAD>(&thread); }
-PEPROCESS native(Process *process) { return reinterpret_cast<PEPROCESS>(process); }
+HANDLE id_handle(uint64_t id) {
+    return reinterpret_cast<HANDLE>(static_cast<uintptr_t>(id));
+}
+PETHREAD native(Thread &thread) {
+    return reinterpret_cast<PETHREAD>(&thread);
+}
+PEPROCESS native(Process *process) {
+    return reinterpret_cast<PEPROCESS>(process);
+}
 
 Thread &checked_thread(const char *api, PETHREAD thread) {
     if (thread == nullptr || !world().is_thread(thread)) {
@@ -37,7 +43,9 @@ Thread &checked_thread(const char *api, PETHREAD thread) {
     return *reinterpret_cast<Thread *>(thread);
 }
 
-bool is_process(const void *object) { return object == world().system_process() || object == world().client_process(); }
+bool is_process(const void *object) {
+    return object == world().system_process() || object == world().client_process();
+}
 
 bool looks_like_file(const void *object) {
     const auto *file = static_cast<const FILE_OBJECT *>(object);
@@ -142,13 +150,14 @@ FLTSIM_KERNEL void NTAPI IoSetTopLevelIrp(PIRP Irp) {
 }
 
 /// IRQL = PASSIVE_LEVEL. STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH.
-FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
-                                                       KPROCESSOR_MODE AccessMode, PVOID *Object,
-                                                       POBJECT_HANDLE_INFORMATION HandleInformation) {
+FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess,
+                                                       POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
+                                                       PVOID *Object, POBJECT_HANDLE_INFORMATION HandleInformation) {
     KernelCall call("ObReferenceObjectByHandle", PASSIVE_LEVEL);
     *Object = nullptr;
     if (ObjectType == nullptr && AccessMode == UserMode) {
-        bugcheck("OBJECT type not checked", "ObReferenceObjectByHandle", "name the type when the handle came from user mode");
+        bugcheck("OBJECT type not checked", "ObReferenceObjectByHandle",
+                 "name the type when the handle came from user mode");
     }
     if (HandleInformation != nullptr) {
         *HandleInformation = {};
@@ -203,7 +212,8 @@ FLTSIM_KERNEL LONG_PTR NTAPI ObfReferenceObject(PVOID Object) {
         static_cast<Thread *>(Object)->reference();
     } else if (!is_process(Object)) {
         if (!looks_like_file(Object)) {
-            bugcheck("OBJECT of a kind that the model does not know", "ObfReferenceObject", "threads, processes and file objects are modelled");
+            bugcheck("OBJECT of a kind that the model does not know", "ObfReferenceObject",
+                     "threads, processes and file objects are modelled");
         }
         reference_file("ObfReferenceObject", static_cast<PFILE_OBJECT>(Object));
     }

@@ -2,11 +2,14 @@
 #include "ke/pool.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 
 #include "ke/state.hpp"
+#include "ke/threads.hpp"
+#include "wdf/framework.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define FLTSIM_ASAN 1
@@ -76,7 +79,8 @@ void *Pool::allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag
         bugcheck("V20 pool: executable memory [HVCI-01]", api, "tag " + tag_text(tag) + ": use NonPagedPoolNx");
     }
     if (paged && executing().irql > APC_LEVEL) {
-        bugcheck("V20 pool: paged pool above APC_LEVEL", api, "tag " + tag_text(tag) + ": use nonpaged pool, or do it below DISPATCH_LEVEL");
+        bugcheck("V20 pool: paged pool above APC_LEVEL", api,
+                 "tag " + tag_text(tag) + ": use nonpaged pool, or do it below DISPATCH_LEVEL");
     }
     Block block;
     block.bytes = bytes;
@@ -105,14 +109,17 @@ void *Pool::allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag
 void Pool::check_guards(const char *api, const unsigned char *user, const Block &block) {
     ASAN_UNPOISON_MEMORY_REGION(block.raw, block.raw_bytes);
     const unsigned char *end = block.raw + block.raw_bytes;
-    const bool head_intact = std::all_of(static_cast<const unsigned char *>(block.raw), user, [](unsigned char c) { return c == HEAD_FILL; });
+    const bool head_intact = std::all_of(static_cast<const unsigned char *>(block.raw), user,
+                                         [](unsigned char c) { return c == HEAD_FILL; });
     const bool tail_intact = std::all_of(user + block.bytes, end, [](unsigned char c) { return c == TAIL_FILL; });
-    const bool poison_intact = !block.freed || std::all_of(user, user + block.bytes, [](unsigned char c) { return c == FILL_FREED; });
+    const bool poison_intact =
+        !block.freed || std::all_of(user, user + block.bytes, [](unsigned char c) { return c == FILL_FREED; });
     ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);
     if (!block.freed) {
         ASAN_UNPOISON_MEMORY_REGION(user, block.bytes);
     }
-    const std::string what = "block " + hex(user) + " of " + std::to_string(block.bytes) + " bytes, tag " + tag_text(block.tag);
+    const std::string what =
+        "block " + hex(user) + " of " + std::to_string(block.bytes) + " bytes, tag " + tag_text(block.tag);
     if (!head_intact) {
         bugcheck("V20 pool: underrun", api, what + ": bytes before it were overwritten");
     }
@@ -141,7 +148,8 @@ void Pool::release(const char *api, void *user, uint32_t tag) {
         bugcheck("V20 pool: not a block", api, hex(user) + " was never allocated here, or was freed long ago");
     }
     Block &block = found->second;
-    const std::string what = "block " + hex(user) + " of " + std::to_string(block.bytes) + " bytes, tag " + tag_text(block.tag);
+    const std::string what =
+        "block " + hex(user) + " of " + std::to_string(block.bytes) + " bytes, tag " + tag_text(block.tag);
     if (block.freed) {
         bugcheck("V20 pool: double free", api, what);
     }
@@ -188,7 +196,8 @@ void Pool::report_leaks() {
     quarantine_.clear();
     quarantine_bytes_ = 0;
     for (const auto &[tag, sum] : sums) {
-        world().leak("pool tag '" + tag + "': " + std::to_string(sum.blocks) + " blocks, " + std::to_string(sum.bytes) + " bytes [V20]");
+        world().leak("pool tag '" + tag + "': " + std::to_string(sum.blocks) + " blocks, " + std::to_string(sum.bytes) +
+                     " bytes [V20]");
     }
 }
 
@@ -196,9 +205,20 @@ void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag) {
     return ke::world_state().pool->allocate(api, type, bytes, tag);
 }
 
-void release(const char *api, void *block, uint32_t tag) { ke::world_state().pool->release(api, block, tag); }
+void release(const char *api, void *block, uint32_t tag) {
+    ke::world_state().pool->release(api, block, tag);
+}
 
-void report_leaks() { ke::world_state().pool->report_leaks(); }
+void report_leaks() {
+    ke::check_no_system_threads();
+    world().wdf->image_unloaded();
+    ke::WorldState &state = ke::world_state();
+    for (const auto &[object, references] : state.references) {
+        world().leak("object at " + hex(object) + ": " + std::to_string(references.count) + " references by pointer");
+    }
+    state.references.clear();
+    state.pool->report_leaks();
+}
 
 } // namespace fltsim::pool
 

@@ -24,7 +24,7 @@ inline constexpr unsigned char FILL_NEW = 0xCC;
 inline constexpr unsigned char FILL_FREED = 0xDD;
 
 class Pool {
-public:
+  public:
     ~Pool();
     void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag);
     void release(const char *api, void *block, uint32_t tag);
@@ -32,7 +32,7 @@ public:
     /// Checks the guard bytes of every live block and the poison of every freed one.
     void verify(const char *api);
 
-private:
+  private:
     struct Block {
         unsigned char *raw = nullptr;
         size_t raw_bytes = 0;
@@ -53,7 +53,8 @@ private:
 void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag);
 /// Frees. `tag` 0 means any tag. Stops the world on anything that is not a live block, on a wrong tag and on overwritten guard bytes [V20].
 void release(const char *api, void *block, uint32_t tag);
-/// For when the driver's image is unloaded: checks every block, reports what is still allocated as leaks, by tag, and frees it [V20, SIM-15].
+/// For when the last driver's image is unloaded. Stops the world when a thread of it still runs [UNL-07] or a block is damaged; reports as
+/// leaks what it left bound to the framework, referenced by pointer or allocated (by tag), and frees that [V20, SIM-15].
 void report_leaks();
 /// "MpRc", with unprintable bytes as dots.
 std::string tag_text(uint32_t tag);

@@ -9,7 +9,8 @@
 #include "ke/state.hpp"
 
 #if defined(_WIN32)
-extern "C" __declspec(dllimport) void __stdcall RaiseException(unsigned long, unsigned long, unsigned long, const void *);
+extern "C"
+    __declspec(dllimport) void __stdcall RaiseException(unsigned long, unsigned long, unsigned long, const void *);
 #else
 #include <csetjmp>
 #include <csignal>
@@ -72,7 +73,7 @@ void hand_on(int signal, siginfo_t *info, void *context) {
         previous.sa_sigaction(signal, info, context);
     } else if (previous.sa_handler == SIG_DFL || previous.sa_handler == SIG_IGN) {
         // A fault cannot be ignored. With the default action back, the instruction faults again and ends the process properly.
-        struct sigaction action {};
+        struct sigaction action{};
         action.sa_handler = SIG_DFL;
         sigaction(signal, &action, nullptr);
     } else {
@@ -91,7 +92,8 @@ void on_fault(int signal, siginfo_t *info, void *context) {
             if (frame != nullptr) {
                 if (thread.irql >= DISPATCH_LEVEL) {
                     bugcheck("V14 page fault at DISPATCH_LEVEL", "guarded code",
-                             "address " + hex(reinterpret_cast<uintptr_t>(info->si_addr)) + ": touch a caller's memory below DISPATCH_LEVEL");
+                             "address " + hex(reinterpret_cast<uintptr_t>(info->si_addr)) +
+                                 ": touch a caller's memory below DISPATCH_LEVEL");
                 }
                 frame->Code = static_cast<ULONG>(STATUS_ACCESS_VIOLATION);
                 siglongjmp(frame->Buffer, 1);
@@ -103,7 +105,7 @@ void on_fault(int signal, siginfo_t *info, void *context) {
 
 /// A stack for the handlers, unless the host thread has one. Fibers have small stacks, and a handler must not depend on what is left.
 class AlternateStack {
-public:
+  public:
     AlternateStack() {
         stack_t current{};
         if (sigaltstack(nullptr, &current) != 0 || (current.ss_flags & SS_DISABLE) == 0) {
@@ -111,7 +113,8 @@ public:
         }
         void *memory = mmap(nullptr, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) {
-            std::fprintf(stderr, "fltsim: no memory for a signal stack; exceptions in this thread will end the process\n");
+            std::fprintf(stderr,
+                         "fltsim: no memory for a signal stack; exceptions in this thread will end the process\n");
             return;
         }
         stack_t wanted{};
@@ -136,13 +139,13 @@ public:
     AlternateStack(const AlternateStack &) = delete;
     AlternateStack &operator=(const AlternateStack &) = delete;
 
-private:
+  private:
     static constexpr size_t BYTES = 256u << 10;
     void *memory_ = nullptr;
 };
 
 void install_handlers() {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
     sigemptyset(&action.sa_mask);
@@ -170,7 +173,8 @@ void raise(NTSTATUS code, const char *api) {
     Thread &thread = executing();
     FLTSIM_SEH_FRAME *frame = innermost_frame(thread);
     if (frame == nullptr) {
-        bugcheck("KMODE_EXCEPTION_NOT_HANDLED", api, "status " + hex(static_cast<uint32_t>(code)) + " raised outside __try");
+        bugcheck("KMODE_EXCEPTION_NOT_HANDLED", api,
+                 "status " + hex(static_cast<uint32_t>(code)) + " raised outside __try");
     }
     abandon_kernel_calls();
     frame->Code = static_cast<ULONG>(code);
@@ -212,7 +216,8 @@ FLTSIM_KERNEL void FltSimSehEnter(FLTSIM_SEH_FRAME *Frame) {
 FLTSIM_KERNEL void FltSimSehLeave(FLTSIM_SEH_FRAME *Frame) {
     Thread &thread = executing();
     if (thread.seh_top != Frame) {
-        bugcheck("SEH frame left out of order", "__except", "a guarded block was left by a jump that the model did not see");
+        bugcheck("SEH frame left out of order", "__except",
+                 "a guarded block was left by a jump that the model did not see");
     }
     thread.seh_top = Frame->Previous;
     ke::thread_state(thread).seh_driver_depth.pop_back();

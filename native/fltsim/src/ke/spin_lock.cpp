@@ -77,22 +77,29 @@ void forget(const char *api, Thread &thread, const volatile void *lock, bool exc
         bugcheck("V21 spin lock released by a thread that does not own it", api, address_text(lock));
     }
     if (thread.irql != DISPATCH_LEVEL) {
-        bugcheck("V21 spin lock released below DISPATCH_LEVEL", api, address_text(lock) + ", IRQL " + std::to_string(thread.irql));
+        bugcheck("V21 spin lock released below DISPATCH_LEVEL", api,
+                 address_text(lock) + ", IRQL " + std::to_string(thread.irql));
     }
     if (state.held.size() > 1 && new_irql != DISPATCH_LEVEL) {
-        bugcheck("V21 IRQL lowered with a spin lock held", api, address_text(lock) + " released to IRQL " + std::to_string(new_irql));
+        bugcheck("V21 IRQL lowered with a spin lock held", api,
+                 address_text(lock) + " released to IRQL " + std::to_string(new_irql));
     }
     if (state.held.size() == 1 && new_irql != state.irql_below_locks) {
         bugcheck("V21 spin lock released at a different IRQL", api,
-                 address_text(lock) + " was taken at IRQL " + std::to_string(state.irql_below_locks) + " and released to " + std::to_string(new_irql));
+                 address_text(lock) + " was taken at IRQL " + std::to_string(state.irql_below_locks) +
+                     " and released to " + std::to_string(new_irql));
     }
     state.held.erase(std::next(held).base());
     --thread.spin_locks_held;
     ORDER_RELEASE(lock);
 }
 
-uint32_t load(PEX_SPIN_LOCK lock) { return static_cast<uint32_t>(__atomic_load_n(lock, __ATOMIC_ACQUIRE)); }
-void store(PEX_SPIN_LOCK lock, uint32_t value) { __atomic_store_n(lock, static_cast<LONG>(value), __ATOMIC_RELEASE); }
+uint32_t load(PEX_SPIN_LOCK lock) {
+    return static_cast<uint32_t>(__atomic_load_n(lock, __ATOMIC_ACQUIRE));
+}
+void store(PEX_SPIN_LOCK lock, uint32_t value) {
+    __atomic_store_n(lock, static_cast<LONG>(value), __ATOMIC_RELEASE);
+}
 
 KIRQL acquire_shared(const char *api, PEX_SPIN_LOCK lock) {
     Thread &thread = executing();
@@ -196,7 +203,8 @@ FLTSIM_KERNEL void NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql) 
 FLTSIM_KERNEL void NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock) {
     KernelCall call("KeAcquireSpinLockAtDpcLevel", DISPATCH_LEVEL);
     if (executing().irql != DISPATCH_LEVEL) {
-        bugcheck("V21 AtDpcLevel spin lock below DISPATCH_LEVEL", "KeAcquireSpinLockAtDpcLevel", "use KeAcquireSpinLock");
+        bugcheck("V21 AtDpcLevel spin lock below DISPATCH_LEVEL", "KeAcquireSpinLockAtDpcLevel",
+                 "use KeAcquireSpinLock");
     }
     ke::acquire_spin_lock("KeAcquireSpinLockAtDpcLevel", SpinLock);
 }

@@ -15,7 +15,9 @@
 
 namespace fltsim {
 
-namespace pool { class Pool; }
+namespace pool {
+class Pool;
+}
 
 namespace ke {
 
@@ -25,10 +27,10 @@ struct HeldLock {
 };
 
 struct ThreadState {
-    std::vector<HeldLock> held;            ///< spin locks, in the order they were taken
-    KIRQL irql_below_locks = 0;            ///< IRQL before the first of them
+    std::vector<HeldLock> held; ///< spin locks, in the order they were taken
+    KIRQL irql_below_locks = 0; ///< IRQL before the first of them
     std::vector<uint32_t> seh_driver_depth; ///< Thread::driver_depth at which each active __try was entered
-    void *exit_jump = nullptr;             ///< sigjmp_buf of a system thread's start: where PsTerminateSystemThread goes
+    void *exit_jump = nullptr; ///< sigjmp_buf of a system thread's start: where PsTerminateSystemThread goes
 };
 
 /// References that the driver holds by pointer on one object that is not a thread.

@@ -17,7 +17,8 @@ std::u16string_view view(const char *api, PCUNICODE_STRING text) {
     if (text == nullptr) {
         bugcheck("STRING is null", api, "pass a UNICODE_STRING");
     }
-    if (text->Length % sizeof(WCHAR) != 0 || text->Length > text->MaximumLength || (text->Length != 0 && text->Buffer == nullptr)) {
+    if (text->Length % sizeof(WCHAR) != 0 || text->Length > text->MaximumLength ||
+        (text->Length != 0 && text->Buffer == nullptr)) {
         bugcheck("STRING is malformed", api,
                  "Length " + std::to_string(text->Length) + ", MaximumLength " + std::to_string(text->MaximumLength));
     }
@@ -59,7 +60,8 @@ FLTSIM_KERNEL void NTAPI RtlCopyUnicodeString(PUNICODE_STRING DestinationString,
 }
 
 /// IRQL = PASSIVE_LEVEL [IRQL-09].
-FLTSIM_KERNEL BOOLEAN NTAPI RtlEqualUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, BOOLEAN CaseInSensitive) {
+FLTSIM_KERNEL BOOLEAN NTAPI RtlEqualUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2,
+                                                  BOOLEAN CaseInSensitive) {
     KernelCall call("RtlEqualUnicodeString", PASSIVE_LEVEL);
     const std::u16string_view a = view("RtlEqualUnicodeString", String1);
     const std::u16string_view b = view("RtlEqualUnicodeString", String2);
@@ -67,13 +69,15 @@ FLTSIM_KERNEL BOOLEAN NTAPI RtlEqualUnicodeString(PCUNICODE_STRING String1, PCUN
 }
 
 /// IRQL = PASSIVE_LEVEL [IRQL-09]. By code unit; negative, 0 or positive.
-FLTSIM_KERNEL LONG NTAPI RtlCompareUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2, BOOLEAN CaseInSensitive) {
+FLTSIM_KERNEL LONG NTAPI RtlCompareUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2,
+                                                 BOOLEAN CaseInSensitive) {
     KernelCall call("RtlCompareUnicodeString", PASSIVE_LEVEL);
     const std::u16string_view a = view("RtlCompareUnicodeString", String1);
     const std::u16string_view b = view("RtlCompareUnicodeString", String2);
     for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-        const LONG difference = CaseInSensitive != FALSE ? static_cast<LONG>(upcase(a[i])) - static_cast<LONG>(upcase(b[i]))
-                                                         : static_cast<LONG>(a[i]) - static_cast<LONG>(b[i]);
+        const LONG difference = CaseInSensitive != FALSE
+                                    ? static_cast<LONG>(upcase(a[i])) - static_cast<LONG>(upcase(b[i]))
+                                    : static_cast<LONG>(a[i]) - static_cast<LONG>(b[i]);
         if (difference != 0) {
             return difference;
         }

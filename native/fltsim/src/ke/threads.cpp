@@ -11,8 +11,12 @@
 
 namespace fltsim::ke {
 
-ThreadObject::ThreadObject(Thread &thread) : thread_(&thread) { thread_->reference(); }
-ThreadObject::~ThreadObject() { thread_->dereference(); }
+ThreadObject::ThreadObject(Thread &thread) : thread_(&thread) {
+    thread_->reference();
+}
+ThreadObject::~ThreadObject() {
+    thread_->dereference();
+}
 
 void check_no_system_threads() {
     const auto &threads = world_state().system_threads;
@@ -52,8 +56,9 @@ void system_thread_main(PKSTART_ROUTINE start, PVOID context) {
 
 /// IRQL = PASSIVE_LEVEL. ProcessHandle null: the System process (others are not modelled). STATUS_INSUFFICIENT_RESOURCES when the fault
 /// switch fires. The thread runs until its routine returns or calls PsTerminateSystemThread; the handle must be closed.
-FLTSIM_KERNEL NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
-                                                  HANDLE ProcessHandle, PCLIENT_ID ClientId, PKSTART_ROUTINE StartRoutine,
+FLTSIM_KERNEL NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess,
+                                                  POBJECT_ATTRIBUTES ObjectAttributes, HANDLE ProcessHandle,
+                                                  PCLIENT_ID ClientId, PKSTART_ROUTINE StartRoutine,
                                                   PVOID StartContext) {
     KernelCall call("PsCreateSystemThread", PASSIVE_LEVEL);
     if (ProcessHandle != nullptr) {
@@ -68,8 +73,9 @@ FLTSIM_KERNEL NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG De
                              [StartRoutine, StartContext] { system_thread_main(StartRoutine, StartContext); });
     threads.push_back(thread);
     // A handle without OBJ_KERNEL_HANDLE goes to the table of the process that runs now, which user mode may own.
-    const bool kernel_handle = (ObjectAttributes != nullptr && (ObjectAttributes->Attributes & OBJ_KERNEL_HANDLE) != 0) ||
-                               current_thread().process == nullptr || current_thread().process->system;
+    const bool kernel_handle =
+        (ObjectAttributes != nullptr && (ObjectAttributes->Attributes & OBJ_KERNEL_HANDLE) != 0) ||
+        current_thread().process == nullptr || current_thread().process->system;
     *ThreadHandle = w.handles->insert(std::make_shared<ke::ThreadObject>(*thread), kernel_handle);
     if (ClientId != nullptr) {
         ClientId->UniqueProcess = reinterpret_cast<HANDLE>(static_cast<uintptr_t>(w.system_process()->id));

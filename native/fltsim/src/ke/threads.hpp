@@ -11,7 +11,7 @@ namespace fltsim::ke {
 
 /// What a thread handle names. Holds a reference on the thread.
 class ThreadObject final : public Object {
-public:
+  public:
     explicit ThreadObject(Thread &thread);
     ~ThreadObject() override;
     ThreadObject(const ThreadObject &) = delete;
@@ -21,7 +21,7 @@ public:
     bool signalled() const override { return thread_->ended; }
     Thread *thread() const { return thread_; }
 
-private:
+  private:
     Thread *thread_;
 };
 

@@ -13,7 +13,9 @@ namespace {
 constexpr LONGLONG PERFORMANCE_FREQUENCY_HZ = 10'000'000;
 constexpr USHORT EVERY_GROUP = 0xFFFF;
 
-ULONG processors_in(USHORT group) { return group == 0 || group == EVERY_GROUP ? world().options.processor_count : 0; }
+ULONG processors_in(USHORT group) {
+    return group == 0 || group == EVERY_GROUP ? world().options.processor_count : 0;
+}
 
 } // namespace
 
@@ -82,7 +84,8 @@ FLTSIM_KERNEL void NTAPI KeEnterCriticalRegion() {
 FLTSIM_KERNEL void NTAPI KeLeaveCriticalRegion() {
     KernelCall call("KeLeaveCriticalRegion", APC_LEVEL);
     if (executing().kernel_apc_disable == 0) {
-        bugcheck("CRITICAL_REGION left without being entered", "KeLeaveCriticalRegion", "call KeEnterCriticalRegion first");
+        bugcheck("CRITICAL_REGION left without being entered", "KeLeaveCriticalRegion",
+                 "call KeEnterCriticalRegion first");
     }
     --executing().kernel_apc_disable;
 }

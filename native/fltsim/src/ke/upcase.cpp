@@ -35,7 +35,8 @@ char16_t upcase(char16_t c) {
     if (c < 0x80) {
         return c >= u'a' && c <= u'z' ? static_cast<char16_t>(c - 0x20) : c;
     }
-    const Range *range = std::lower_bound(std::begin(RANGES), std::end(RANGES), c, [](const Range &r, char16_t v) { return r.last < v; });
+    const Range *range = std::lower_bound(std::begin(RANGES), std::end(RANGES), c,
+                                          [](const Range &r, char16_t v) { return r.last < v; });
     if (range == std::end(RANGES) || c < range->first || (c - range->first) % range->step != 0) {
         return c;
     }

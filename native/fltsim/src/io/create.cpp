@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: opening files [SEQ-01], also the parent of a rename's target [SEQ-15].
+
+#include "io/internal.hpp"
+
+namespace fltsim::io {
+
+namespace {
+
+constexpr ULONG SYNCHRONOUS_OPTIONS = FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT;
+
+/// Generic rights as the file rights they stand for.
+ACCESS_MASK map_generic(ACCESS_MASK access) {
+    const auto has = [access](auto bit) { return (access & static_cast<ACCESS_MASK>(bit)) != 0; };
+    const ACCESS_MASK generic = static_cast<ACCESS_MASK>(GENERIC_READ) | static_cast<ACCESS_MASK>(GENERIC_WRITE) |
+                                static_cast<ACCESS_MASK>(GENERIC_EXECUTE) | static_cast<ACCESS_MASK>(GENERIC_ALL) |
+                                static_cast<ACCESS_MASK>(MAXIMUM_ALLOWED);
+    ACCESS_MASK mapped = access & ~generic;
+    mapped |= has(GENERIC_READ) ? static_cast<ACCESS_MASK>(FILE_GENERIC_READ) : 0;
+    mapped |= has(GENERIC_WRITE) ? static_cast<ACCESS_MASK>(FILE_GENERIC_WRITE) : 0;
+    mapped |= has(GENERIC_EXECUTE) ? static_cast<ACCESS_MASK>(FILE_GENERIC_EXECUTE) : 0;
+    mapped |= has(GENERIC_ALL) || has(MAXIMUM_ALLOWED) ? static_cast<ACCESS_MASK>(FILE_ALL_ACCESS) : 0;
+    return mapped;
+}
+
+/// What NtCreateFile refuses before any driver sees it.
+bool parameters_valid(ACCESS_MASK access, ULONG share, ULONG disposition, ULONG options) {
+    constexpr ULONG DIRECTORY_OPTIONS = FILE_DIRECTORY_FILE | SYNCHRONOUS_OPTIONS | FILE_WRITE_THROUGH |
+                                        FILE_OPEN_FOR_BACKUP_INTENT | FILE_DELETE_ON_CLOSE | FILE_OPEN_BY_FILE_ID |
+                                        FILE_NO_COMPRESSION | FILE_OPEN_REPARSE_POINT | FILE_OPEN_FOR_FREE_SPACE_QUERY;
+    if (disposition > FILE_MAXIMUM_DISPOSITION || (share & ~static_cast<ULONG>(FILE_SHARE_VALID_FLAGS)) != 0 ||
+        (options & ~static_cast<ULONG>(FILE_VALID_OPTION_FLAGS)) != 0) {
+        return false;
+    }
+    if ((options & SYNCHRONOUS_OPTIONS) == SYNCHRONOUS_OPTIONS ||
+        ((options & SYNCHRONOUS_OPTIONS) != 0 && (access & SYNCHRONIZE) == 0)) {
+        return false;
+    }
+    if ((options & FILE_DELETE_ON_CLOSE) != 0 && (access & DELETE) == 0) {
+        return false;
+    }
+    if ((options & FILE_DIRECTORY_FILE) != 0) {
+        const bool makes_or_opens = disposition == FILE_CREATE || disposition == FILE_OPEN || disposition == FILE_OPEN_IF;
+        return makes_or_opens && (options & ~DIRECTORY_OPTIONS) == 0;
+    }
+    return (options & FILE_NO_INTERMEDIATE_BUFFERING) == 0 || (access & FILE_APPEND_DATA) == 0 ||
+           (access & FILE_WRITE_DATA) != 0;
+}
+
+ULONG file_object_flags(ULONG options) {
+    ULONG flags = 0;
+    flags |= (options & SYNCHRONOUS_OPTIONS) != 0 ? FO_SYNCHRONOUS_IO : 0;
+    flags |= (options & FILE_SYNCHRONOUS_IO_ALERT) != 0 ? FO_ALERTABLE_IO : 0;
+    flags |= (options & FILE_NO_INTERMEDIATE_BUFFERING) != 0 ? FO_NO_INTERMEDIATE_BUFFERING : 0;
+    flags |= (options & FILE_WRITE_THROUGH) != 0 ? FO_WRITE_THROUGH : 0;
+    flags |= (options & FILE_SEQUENTIAL_ONLY) != 0 ? FO_SEQUENTIAL_ONLY : 0;
+    flags |= (options & FILE_RANDOM_ACCESS) != 0 ? FO_RANDOM_ACCESS : 0;
+    return flags;
+}
+
+} // namespace
+
+NTSTATUS IoManager::Impl::open(const Open &open, std::shared_ptr<FileObject> *opened, ULONG_PTR *information) {
+    constexpr size_t MAX_NAME_CHARS = 0x7FFE;
+    if (open.name.size() > MAX_NAME_CHARS) {
+        return STATUS_OBJECT_NAME_INVALID;
+    }
+    const auto file = std::make_shared<FileObject>();
+    file->volume = open.volume;
+    file->name = open.name;
+    file->link = link;
+    file->granted_access = open.access;
+    file->share_access = open.share;
+    file->create_options = open.options;
+    file->synchronous = (open.options & SYNCHRONOUS_OPTIONS) != 0;
+    file->no_buffering = (open.options & FILE_NO_INTERMEDIATE_BUFFERING) != 0;
+    file->write_through = (open.options & FILE_WRITE_THROUGH) != 0;
+    FILE_OBJECT &native = file->native;
+    native.DeviceObject = &open.volume->device;
+    native.Flags = file_object_flags(open.options) | (open.name.empty() ? FO_VOLUME_OPEN : 0);
+    native.FileName.Buffer = reinterpret_cast<PWCH>(file->name.data());
+    native.FileName.Length = static_cast<USHORT>(file->name.size() * sizeof(WCHAR));
+    native.FileName.MaximumLength = native.FileName.Length;
+
+    const auto operation =
+        irp(IRP_MJ_CREATE, *file, open.mode, IRP_CREATE_OPERATION | IRP_SYNCHRONOUS_API | IRP_DEFER_IO_COMPLETION);
+    operation->operation_flags = open.operation_flags;
+    operation->system_buffer.resize(sizeof(IO_SECURITY_CONTEXT));
+    auto *security = reinterpret_cast<IO_SECURITY_CONTEXT *>(operation->system_buffer.data());
+    security->DesiredAccess = open.access;
+    security->FullCreateOptions = open.options;
+    constexpr unsigned DISPOSITION_SHIFT = 24;
+    auto &parameters = operation->parameters.Create;
+    parameters.SecurityContext = security;
+    parameters.Options = (open.disposition << DISPOSITION_SHIFT) | open.options;
+    parameters.FileAttributes = static_cast<USHORT>(open.attributes);
+    parameters.ShareAccess = static_cast<USHORT>(open.share);
+
+    file->references = 1; // the handle's
+    const NTSTATUS status = send_and_wait(operation);
+    *information = operation->io_status.Information;
+    if (status == STATUS_REPARSE) {
+        unmodelled("IRP_MJ_CREATE", "a create that was completed with STATUS_REPARSE");
+    }
+    if (!NT_SUCCESS(status)) {
+        *information = 0;
+        if (file->opened && (native.Flags & FO_FILE_OPEN_CANCELLED) == 0) {
+            // A filter turned the status and did not call FltCancelFileOpen: on Windows the open stays behind in the file system.
+            world.note("create of " + file->describe() +
+                       " failed above the file system without FltCancelFileOpen; it is cleaned up and closed");
+            cleanup(file);
+        }
+        return status;
+    }
+    if (!file->opened) {
+        bugcheck("INVALID_CREATE_STATUS", "IRP_MJ_CREATE",
+                 "a filter completed the create of " + file->describe() + " with success, but no file system opened it");
+    }
+    native.Flags |= FO_HANDLE_CREATED;
+    *opened = file;
+    return status;
+}
+
+NTSTATUS IoManager::create(std::u16string_view nt_path, ACCESS_MASK access, ULONG attributes, ULONG share,
+                           ULONG disposition, ULONG options, KPROCESSOR_MODE mode, std::shared_ptr<FileObject> *file,
+                           ULONG_PTR *information) {
+    *information = 0;
+    if (!parameters_valid(access, share, disposition, options)) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if ((options & FILE_OPEN_BY_FILE_ID) != 0) {
+        unmodelled("NtCreateFile", "FILE_OPEN_BY_FILE_ID");
+    }
+    Impl::Open open;
+    const NTSTATUS status = impl_->resolve(nt_path, &open.volume, &open.name);
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
+    open.access = map_generic(access);
+    open.attributes = attributes;
+    open.share = share;
+    open.disposition = disposition;
+    open.options = options;
+    open.mode = mode;
+    return impl_->open(open, file, information);
+}
+
+} // namespace fltsim::io

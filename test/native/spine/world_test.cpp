@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: scenarios about worlds themselves: making, ending, several at once.
+
+#include <cstring>
+
+#include "spine.hpp"
+
+using namespace spine;
+
+TEST(world_options_are_checked) {
+    char message[256] = "";
+    FLTSIM_OPTIONS options{};
+    CHECK_EQ(FltSimCreateWorld(&options, message, sizeof(message)), 0u);
+    CHECK(std::strlen(message) != 0);
+    CHECK_EQ(FltSimDestroyWorld(99), -1);
+    CHECK_EQ(FltSimSelectWorld(99), -1);
+}
+
+SPINE_TEST(world_begins_and_ends) {
+    TestWorld world(executor);
+    CHECK(exists(u"C:\\Windows"));
+    CHECK(!exists(u"Q:\\"));
+    WCHAR target[64];
+    CHECK_EQ(QueryDosDeviceW(u"D:", target, 64), 25u); // the text, its terminator and the list's
+    CHECK(std::u16string(target) == u"\\Device\\HarddiskVolume2");
+    CHECK_EQ(QueryDosDeviceW(u"D:", target, 8), 0u);
+    CHECK_EQ(GetLastError(), ERROR_INSUFFICIENT_BUFFER);
+    CHECK_EQ(QueryDosDeviceW(u"Q:", target, 64), 0u);
+    CHECK_EQ(GetLastError(), ERROR_FILE_NOT_FOUND);
+}
+
+SPINE_TEST(worlds_are_apart) {
+    TestWorld one(executor);
+    CHECK(File::create(u"D:\\only-in-one").is_open());
+    TestWorld two(executor);
+    CHECK(!exists(u"D:\\only-in-one"));
+    File second = File::create(u"D:\\in-two");
+    FltSimSelectWorld(one.number());
+    CHECK(exists(u"D:\\only-in-one"));
+    CHECK(!exists(u"D:\\in-two"));
+    CHECK_EQ(second.write("a handle knows its world"), 0u);
+    CHECK(second.close());
+}
+
+SPINE_TEST(handles_die_with_their_world) {
+    HANDLE handle = INVALID_HANDLE_VALUE;
+    {
+        TestWorld world(executor);
+        handle = CreateFileW(u"D:\\x", GENERIC_WRITE, 0, nullptr, CREATE_ALWAYS, 0, nullptr);
+        CHECK(handle != INVALID_HANDLE_VALUE);
+    }
+    CHECK(CloseHandle(handle) == FALSE);
+    CHECK_EQ(GetLastError(), ERROR_INVALID_HANDLE);
+}
+
+SPINE_TEST(a_call_in_flight_ends_with_its_world) {
+    TestWorld world(executor);
+    const HANDLE event = CreateEventW(nullptr, TRUE, FALSE, nullptr);
+    auto waiter = world.start([event] {
+        const DWORD answer = WaitForSingleObject(event, INFINITE);
+        return std::pair(answer, GetLastError());
+    });
+    CHECK(waiter.wait_for(std::chrono::milliseconds(100)) == std::future_status::timeout);
+    world.end();
+    const auto [answer, error] = waiter.get();
+    CHECK_EQ(answer, WAIT_FAILED);
+    CHECK_EQ(error, ERROR_SHUTDOWN_IN_PROGRESS);
+}
+
+SPINE_TEST(events) {
+    TestWorld world(executor);
+    const HANDLE manual = CreateEventW(nullptr, TRUE, TRUE, nullptr);
+    CHECK_EQ(WaitForSingleObject(manual, 0), WAIT_OBJECT_0);
+    CHECK_EQ(WaitForSingleObject(manual, 0), WAIT_OBJECT_0);
+    CHECK(ResetEvent(manual) != FALSE);
+    CHECK_EQ(WaitForSingleObject(manual, 10), WAIT_TIMEOUT);
+    const HANDLE automatic = CreateEventW(nullptr, FALSE, TRUE, nullptr);
+    CHECK_EQ(WaitForSingleObject(automatic, 0), WAIT_OBJECT_0);
+    CHECK_EQ(WaitForSingleObject(automatic, 0), WAIT_TIMEOUT);
+    auto waiter = world.start([automatic] { return WaitForSingleObject(automatic, 10'000); });
+    CHECK(SetEvent(automatic) != FALSE);
+    CHECK_EQ(waiter.get(), WAIT_OBJECT_0);
+    CHECK(CloseHandle(manual) != FALSE);
+    CHECK(CloseHandle(manual) == FALSE);
+    CHECK(CloseHandle(automatic) != FALSE);
+}
+
+SPINE_TEST(thread_ids_are_stable_and_distinct) {
+    TestWorld world(executor);
+    const DWORD mine = GetCurrentThreadId();
+    CHECK(mine != 0);
+    CHECK_EQ(GetCurrentThreadId(), mine);
+    CHECK(world.start([] { return GetCurrentThreadId(); }).get() != mine);
+    const HANDLE thread = OpenThread(1, FALSE, mine);
+    CHECK(thread != nullptr);
+    CHECK(CancelSynchronousIo(thread) == FALSE);
+    CHECK_EQ(GetLastError(), ERROR_NOT_FOUND);
+    CHECK(CloseHandle(thread) != FALSE);
+    CHECK(OpenThread(1, FALSE, 0x7FFFFFFC) == nullptr);
+    CHECK_EQ(GetLastError(), ERROR_INVALID_PARAMETER);
+}
