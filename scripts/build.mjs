@@ -6,7 +6,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
@@ -110,8 +110,17 @@ function buildTypeScript(stamp) {
   rmSync(paths.distDir, { force: true, recursive: true })
   rmSync(path.join(paths.buildDir, 'tsconfig.build.tsbuildinfo'), { force: true })
   run('tsc', process.execPath, [paths.packageFile('typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'])
+  copyDeclarations()
   stamp.sources = key
   writeStamp(stamp)
+}
+
+/** tsc leaves hand-written declarations where they are, though those that it writes refer to them. */
+function copyDeclarations() {
+  const source = path.join(paths.root, 'src')
+  for (const file of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
+    if (file.endsWith('.d.ts')) copyFileSync(path.join(source, file), path.join(paths.distDir, file))
+  }
 }
 
 /** An installed package has dist/ already, and no TypeScript compiler. */

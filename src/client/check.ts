@@ -47,10 +47,13 @@ export class Checker {
     }
     for (const key of Object.keys(value)) {
       if (!(known as readonly string[]).includes(key)) {
-        this.fail(field === '' ? key : `${field}.${key}`, `unknown key; did you mean "${closest(key, known)}"? Known keys: ${known.join(', ')}`)
+        this.fail(
+          field === '' ? key : `${field}.${key}`,
+          `unknown key; did you mean "${closest(key, known)}"? Known keys: ${known.join(', ')}`,
+        )
       }
     }
-    return value as Partial<Record<K, unknown>>
+    return value
   }
 
   oneOf<T extends string>(field: string, value: unknown, allowed: readonly T[]): T {
@@ -81,7 +84,11 @@ export class Checker {
   /** A text of 1 to `most` UTF-16 units without NUL. */
   text(field: string, value: unknown, most: number): string {
     if (typeof value !== 'string' || value.length === 0 || value.length > most || value.includes('\0')) {
-      return this.expected(field, `a text of 1 to ${most} characters`, typeof value === 'string' && value.length > most ? `${value.length} characters` : value)
+      return this.expected(
+        field,
+        `a text of 1 to ${most} characters`,
+        typeof value === 'string' && value.length > most ? `${value.length} characters` : value,
+      )
     }
     return value
   }

@@ -14,7 +14,10 @@ import { operationBits, ruleOperationNames } from './operations.js'
 
 const check = new Checker(
   (field, expectation) =>
-    new InvalidRuleError(field, `${field}: ${expectation}`, { operation: 'rules.set', hint: 'no rule was changed; correct it and set all rules again' }),
+    new InvalidRuleError(field, `${field}: ${expectation}`, {
+      operation: 'rules.set',
+      hint: 'no rule was changed; correct it and set all rules again',
+    }),
 )
 
 export interface RuleLimits {
@@ -45,7 +48,10 @@ function checkOperations(field: string, value: unknown): bigint {
     const found = typeof name === 'string' ? operationBits(name) : check.expected(at, 'an operation name', name)
     if (found === undefined) {
       const known = ruleOperationNames()
-      check.fail(at, `unknown operation ${show(name)}; did you mean "${closest(String(name), known)}"? Known operations: ${known.join(', ')}`)
+      return check.fail(
+        at,
+        `unknown operation ${show(name)}; did you mean "${closest(String(name), known)}"? Known operations: ${known.join(', ')}`,
+      )
     }
     operations |= found
   }
@@ -90,11 +96,16 @@ function checkAction(field: string, value: unknown, limits: RuleLimits): Checked
     check.object(field, value, ['kind'])
     return { action: ACTION.OBSERVE, queue: QUEUE.NONE, hold: HOLD.NONE, delayMs: 0, flags: 0 }
   }
-  const { delayMs = 0, queue = 'delayed', fastIo = 'toIrp' } = check.object(field, value, ['kind', 'delayMs', 'queue', 'fastIo'])
+  const {
+    delayMs = 0,
+    queue = 'delayed',
+    fastIo = 'toIrp',
+  } = check.object(field, value, ['kind', 'delayMs', 'queue', 'fastIo'])
   const delay = check.integer(`${field}.delayMs`, delayMs, 0, limits.maxDelayMs, 'milliseconds')
   return {
     action: ACTION.PEND,
-    queue: check.oneOf(`${field}.queue`, queue, ['critical', 'delayed']) === 'critical' ? QUEUE.CRITICAL : QUEUE.DELAYED,
+    queue:
+      check.oneOf(`${field}.queue`, queue, ['critical', 'delayed']) === 'critical' ? QUEUE.CRITICAL : QUEUE.DELAYED,
     hold: delay === 0 ? HOLD.NONE : HOLD.DELAY,
     delayMs: delay,
     flags: check.oneOf(`${field}.fastIo`, fastIo, ['toIrp', 'refuse']) === 'toIrp' ? RULE_FLAG.FAST_IO_TO_IRP : 0,
@@ -142,7 +153,10 @@ export function checkRules(rules: unknown, limits: RuleLimits): CheckedRule[] {
     const rule = checkRule(`rules[${index}]`, index, value, limits)
     const earlier = places.get(rule.id)
     if (earlier !== undefined) {
-      check.fail(`rules[${index}].id`, `expected a name of its own, got ${show(rule.id)}, which rules[${earlier}] has already`)
+      check.fail(
+        `rules[${index}].id`,
+        `expected a name of its own, got ${show(rule.id)}, which rules[${earlier}] has already`,
+      )
     }
     places.set(rule.id, index)
     return rule

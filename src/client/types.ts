@@ -235,7 +235,10 @@ export interface Minipend extends AsyncDisposable {
   readonly closed: boolean
   attach(volume: string, options?: AttachOptions): Promise<Instance>
   /** Detaches an instance, also one that was attached by somebody else: `{ volume: 'D:', name: 'minipend Instance' }`. */
-  detach(instance: Instance | { readonly volume: string; readonly name: string }, options?: SignalOptions): Promise<void>
+  detach(
+    instance: Instance | { readonly volume: string; readonly name: string },
+    options?: SignalOptions,
+  ): Promise<void>
   counters(options?: SignalOptions): Promise<Counters>
   /** The rules go, what is held is given back, files are closed, instances detached; the model ends. A second call waits for the first. */
   close(): Promise<void>

@@ -122,7 +122,11 @@ export class NotSupportedError extends MinipendError {
 export class InstallationError extends MinipendError {
   override readonly name = 'InstallationError'
 
-  constructor(code: 'BUILD_MISSING' | 'BUILD_BROKEN' | 'DEPENDENCY_MISSING', message: string, details: ErrorDetails = {}) {
+  constructor(
+    code: 'BUILD_MISSING' | 'BUILD_BROKEN' | 'DEPENDENCY_MISSING',
+    message: string,
+    details: ErrorDetails = {},
+  ) {
     super(code, message, details)
   }
 }

@@ -161,12 +161,18 @@ const HINTS = new Map<string, string>([
   ['ERROR_ACCESS_DENIED', 'run as administrator, in an elevated prompt; the driver talks to administrators only'],
   ['ERROR_PRIVILEGE_NOT_HELD', 'run as administrator, in an elevated prompt: loading needs SeLoadDriverPrivilege'],
   ['ERROR_SERVICE_DOES_NOT_EXIST', 'install the driver on this machine first (docs/VM.md)'],
-  ['ERROR_INVALID_IMAGE_HASH', 'this machine does not accept the driver\'s signature: switch test signing on (docs/VM.md)'],
+  [
+    'ERROR_INVALID_IMAGE_HASH',
+    "this machine does not accept the driver's signature: switch test signing on (docs/VM.md)",
+  ],
   ['ERROR_CONNECTION_COUNT_LIMIT', 'close another client: the driver takes 16 connections at once'],
   ['ERROR_INVALID_HANDLE', 'the driver has been unloaded, or the session was closed: open a new session'],
   ['ERROR_FLT_FILTER_NOT_FOUND', 'load the driver first: openMinipend with load: true, or `fltmc load minipend`'],
   ['ERROR_FLT_VOLUME_NOT_FOUND', 'name a volume that exists, as in "D:"'],
-  ['ERROR_FLT_INSTANCE_NOT_FOUND', 'it is detached already, or has another name: counters().byInstance lists the instances'],
+  [
+    'ERROR_FLT_INSTANCE_NOT_FOUND',
+    'it is detached already, or has another name: counters().byInstance lists the instances',
+  ],
   ['ERROR_FLT_INSTANCE_NAME_COLLISION', 'choose another instanceName, or detach the instance that has it'],
   ['ERROR_FLT_INSTANCE_ALTITUDE_COLLISION', 'choose another altitude, or detach the instance that has it'],
   ['ERROR_FLT_DO_NOT_ATTACH', 'the driver declines this volume; its file system may not support what it needs'],
@@ -176,11 +182,20 @@ const HINTS = new Map<string, string>([
 
 const FILE_HINTS = new Map<string, string>([
   ['ERROR_FILE_NOT_FOUND', 'nothing has that name; io.list() of the directory shows what is there'],
-  ['ERROR_PATH_NOT_FOUND', 'a directory of the path is missing (io.mkdir), or the path is not full: use one such as "D:\\inbox\\a.txt"'],
-  ['ERROR_SHARING_VIOLATION', 'another handle does not share this access; close it, or open both with matching access and share'],
+  [
+    'ERROR_PATH_NOT_FOUND',
+    'a directory of the path is missing (io.mkdir), or the path is not full: use one such as "D:\\inbox\\a.txt"',
+  ],
+  [
+    'ERROR_SHARING_VIOLATION',
+    'another handle does not share this access; close it, or open both with matching access and share',
+  ],
   ['ERROR_ALREADY_EXISTS', 'the name is taken: delete it first, or ask to replace it'],
-  ['ERROR_FILE_EXISTS', 'the name is taken: delete it first, or use create: \'openAlways\' or \'createAlways\''],
-  ['ERROR_ACCESS_DENIED', 'open the handle with the access that this needs (\'delete\' for rename and delete); directories need directory: true'],
+  ['ERROR_FILE_EXISTS', "the name is taken: delete it first, or use create: 'openAlways' or 'createAlways'"],
+  [
+    'ERROR_ACCESS_DENIED',
+    "open the handle with the access that this needs ('delete' for rename and delete); directories need directory: true",
+  ],
   ['ERROR_DIR_NOT_EMPTY', 'delete what is in the directory first'],
   ['ERROR_INVALID_PARAMETER', 'with noBuffering, offset and length must be multiples of the sector size'],
   ['ERROR_INVALID_HANDLE', 'the file was closed meanwhile'],
@@ -195,7 +210,10 @@ export function win32Name(value: number): NamedNumber {
 export function ntstatusName(value: number): NamedNumber {
   const unsigned = value >>> 0
   const filter = unsigned >>> 16 === 0xc01c ? FILTER_MANAGER.get(unsigned & 0xffff) : undefined
-  return { name: NTSTATUS.get(unsigned) ?? (filter === undefined ? hex(unsigned) : `STATUS_FLT_${filter}`), value: unsigned }
+  return {
+    name: NTSTATUS.get(unsigned) ?? (filter === undefined ? hex(unsigned) : `STATUS_FLT_${filter}`),
+    value: unsigned,
+  }
 }
 
 /** What an HRESULT of fltlib stands for: a Win32 error or, under the Filter Manager's own facility, an NTSTATUS [HR-01]. */

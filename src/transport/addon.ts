@@ -74,7 +74,10 @@ export async function openAddonTransport(
       options.backend === 'windows'
         ? "the windows backend needs Windows with the Filter Manager; backend: 'embedded' works anywhere"
         : 'build it again: npm run build'
-    throw new NotSupportedError(`cannot open the ${options.backend} backend: ${backend}`, { operation: 'openMinipend', hint })
+    throw new NotSupportedError(`cannot open the ${options.backend} backend: ${backend}`, {
+      operation: 'openMinipend',
+      hint,
+    })
   }
   return addonTransport(native, backend, options.backend, options.backend === 'embedded' ? options.seed : undefined)
 }

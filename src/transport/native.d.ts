@@ -51,7 +51,12 @@ export interface NativeBackend {
   filterLoad(filterName: string): Promise<Hresult> // [control]
   filterUnload(filterName: string): Promise<Hresult> // [control]
   /** altitude '' = FilterAttach, else FilterAttachAtAltitude. Value: the created instance's name. [control, on a second thread: may wait for a drain] */
-  filterAttach(filterName: string, volume: string, instanceName: string, altitude: string): Promise<readonly [Hresult, string]>
+  filterAttach(
+    filterName: string,
+    volume: string,
+    instanceName: string,
+    altitude: string,
+  ): Promise<readonly [Hresult, string]>
   filterDetach(filterName: string, volume: string, instanceName: string): Promise<Hresult> // [second control thread]
   /** \Device\... of a DOS device name such as "D:". [control] */
   queryDosDevice(name: string): Promise<FileResult<string>>
@@ -60,7 +65,13 @@ export interface NativeBackend {
   connect(portName: string, context: Uint8Array): Promise<readonly [Hresult, NativePort | undefined]>
 
   /** CreateFileW. flags: FILE_FLAG_* and FILE_ATTRIBUTE_*. [io] */
-  createFile(path: string, desiredAccess: number, shareMode: number, creationDisposition: number, flags: number): Promise<FileResult<NativeFile | undefined>>
+  createFile(
+    path: string,
+    desiredAccess: number,
+    shareMode: number,
+    creationDisposition: number,
+    flags: number,
+  ): Promise<FileResult<NativeFile | undefined>>
   createDirectory(path: string): Promise<FileResult<void>> // [io]
 
   // ---- embedded backend only; on windows they answer ERROR_NOT_SUPPORTED / '' ----

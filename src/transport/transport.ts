@@ -41,7 +41,12 @@ export interface Transport {
   readonly files: TransportFiles | undefined
   clientThreads(): Promise<ClientThreads>
   filterLoad(filterName: string): Promise<Hresult>
-  filterAttach(filterName: string, volume: string, instanceName: string, altitude: string): Promise<readonly [Hresult, string]>
+  filterAttach(
+    filterName: string,
+    volume: string,
+    instanceName: string,
+    altitude: string,
+  ): Promise<readonly [Hresult, string]>
   filterDetach(filterName: string, volume: string, instanceName: string): Promise<Hresult>
   queryDosDevice(name: string): Promise<FileResult<string>>
   connect(portName: string): Promise<readonly [Hresult, TransportPort | undefined]>

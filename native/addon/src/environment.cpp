@@ -2,6 +2,7 @@
 #include "environment.hpp"
 
 #include "backend.hpp"
+#include "exit_guard.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -212,7 +213,10 @@ void Environment::set_constructor(size_t kind, napi_value constructor) {
 }
 
 void Environment::cleanup_hook(void *data) {
-    static_cast<Environment *>(data)->end();
+    auto self = static_cast<Environment *>(data)->shared_from_this();
+    forget_at_exit(*self);
+    self->end();
+    napi_release_threadsafe_function(self->wake_, napi_tsfn_abort);
 }
 
 void Environment::end() {
@@ -222,7 +226,6 @@ void Environment::end() {
         dead_ = true;
         dropped.swap(done_);
     }
-    napi_release_threadsafe_function(wake_, napi_tsfn_abort);
     dropped.clear();
     for (const Owned &owned : backends_) {
         if (auto backend = owned.backend.lock()) {

@@ -76,6 +76,9 @@ class Environment : public std::enable_shared_from_this<Environment> {
     /// The environment's cleanup ends this backend.
     void add_backend(const std::shared_ptr<Backend> &backend);
 
+    /// Ends what runs for this environment, for a bounded time. From the cleanup hook, or when the process exits without one.
+    void end();
+
     napi_value constructor(size_t kind) const;
     void set_constructor(size_t kind, napi_value constructor);
 
@@ -83,7 +86,6 @@ class Environment : public std::enable_shared_from_this<Environment> {
     static void cleanup_hook(void *data);
     static void settle_hook(napi_env env, napi_value callback, void *context, void *data);
     void settle(Napi::Env env, const std::shared_ptr<Call> &call);
-    void end();
 
     napi_env env_;
     napi_threadsafe_function wake_ = nullptr;

@@ -3,6 +3,7 @@
 // This module provides: what `require('minipend.node')` gives, see src/transport/native.d.ts. Each environment gets its own; there is no
 // global state.
 
+#include "exit_guard.hpp"
 #include "objects.hpp"
 
 namespace minipend {
@@ -21,9 +22,12 @@ template <class Open> Napi::Value start_open(Napi::Env env, Open open) {
     auto environment = Environment::of(env).shared_from_this();
     environment->add_backend(opened->backend);
     opened->message = "no thread can be made for the backend";
-    auto work = [opened, open = std::move(open)](WorkerThread &) {
+    auto work = [opened, environment, open = std::move(open)](WorkerThread &) {
         opened->message.clear();
         opened->open = open(*opened->backend, opened->message);
+        if (opened->open && opened->backend->api->embedded()) {
+            end_at_exit(environment);
+        }
     };
     auto convert = [opened](Napi::Env inner) -> Napi::Value {
         if (!opened->open) {

@@ -15,9 +15,13 @@ napi_value construct(napi_env env, napi_callback_info info) {
 } // namespace
 
 void define_class(Napi::Env env, Kind kind, const char *name, std::vector<napi_property_descriptor> methods) {
+    // The methods go to the prototype by themselves: those of napi_define_class are guarded by the engine, whose "Illegal
+    // invocation" says nothing about us, and only guards against objects of other constructors.
     napi_value constructor = nullptr;
-    if (napi_define_class(env, name, NAPI_AUTO_LENGTH, construct, nullptr, methods.size(), methods.data(),
-                          &constructor) == napi_ok) {
+    napi_value prototype = nullptr;
+    if (napi_define_class(env, name, NAPI_AUTO_LENGTH, construct, nullptr, 0, nullptr, &constructor) == napi_ok &&
+        napi_get_named_property(env, constructor, "prototype", &prototype) == napi_ok &&
+        napi_define_properties(env, prototype, methods.size(), methods.data()) == napi_ok) {
         Environment::of(env).set_constructor(static_cast<size_t>(kind), constructor);
     }
 }

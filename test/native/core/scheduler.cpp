@@ -486,6 +486,8 @@ TEST(a_dispatch_level_thread_keeps_its_processor) {
             for (Thread *thread : threads) {
                 join(world, thread);
             }
+            const KernelCall call("wait", APC_LEVEL);
+            world.block(&dpcs, [&] { return dpcs == 20; });
         }));
         CHECK_EQ(collisions, 0);
         CHECK_EQ(moved, 0);

@@ -90,7 +90,15 @@ Driver::Driver(std::u16string name, std::u16string altitude) : name(std::move(na
     g_drivers[this->name] = this;
 }
 
-Driver::~Driver() { g_drivers.erase(name); }
+Driver::~Driver() {
+    if (filter) {
+        KernelCall call("FilterUnload");
+        g_unloading = this;
+        world().flt->unload(name, true);
+        g_unloading = nullptr;
+    }
+    g_drivers.erase(name);
+}
 
 NTSTATUS Driver::load(World &world, uint32_t flags) {
     KernelCall call("FilterLoad");
@@ -99,8 +107,8 @@ NTSTATUS Driver::load(World &world, uint32_t flags) {
 
 NTSTATUS Driver::entry(PDRIVER_OBJECT object) {
     std::vector<FLT_OPERATION_REGISTRATION> operations;
-    for (const int major : {IRP_MJ_CREATE, IRP_MJ_CLOSE, IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_QUERY_INFORMATION, IRP_MJ_SET_INFORMATION,
-                            IRP_MJ_CLEANUP, IRP_MJ_DIRECTORY_CONTROL, IRP_MJ_ACQUIRE_FOR_CC_FLUSH}) {
+    for (const UCHAR major : std::initializer_list<UCHAR>{IRP_MJ_CREATE, IRP_MJ_CLOSE, IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_QUERY_INFORMATION, IRP_MJ_SET_INFORMATION,
+                            IRP_MJ_CLEANUP, IRP_MJ_DIRECTORY_CONTROL, static_cast<UCHAR>(IRP_MJ_ACQUIRE_FOR_CC_FLUSH)}) {
         FLT_OPERATION_REGISTRATION entry{};
         entry.MajorFunction = static_cast<UCHAR>(major);
         entry.Flags = operation_flags;
@@ -226,8 +234,6 @@ std::shared_ptr<io::Operation> Bench::operation(UCHAR major, io::Form form, ULON
     operation->irp_flags = irp_flags;
     operation->file = file;
     operation->volume = &volume;
-    operation->requestor = &executing();
-    executing().reference();
     return operation;
 }
 
@@ -264,6 +270,8 @@ void Bench::start(const char *name, std::function<void()> fn) {
 }
 
 std::string run(const std::function<void(Bench &)> &fn, uint64_t seed) {
+    g_drivers.clear(); // a world that stopped never left its test body
+    g_unloading = nullptr;
     std::unique_ptr<Bench> bench; // outlives the world's operations
     World world(check::virtual_world(seed));
     world.host_call([&] {

@@ -123,8 +123,8 @@ struct Rule {
     uint32_t queue = MINIPEND_QUEUE_DELAYED;
     uint32_t delayMs = 0;
     uint32_t flags = 0;
-    std::u16string path;
-    std::u16string volume;
+    std::u16string path{};
+    std::u16string volume{};
     uint32_t id = 1;
 };
 

@@ -100,3 +100,14 @@ SPINE_TEST(thread_ids_are_stable_and_distinct) {
     CHECK(OpenThread(1, FALSE, 0x7FFFFFFC) == nullptr);
     CHECK_EQ(GetLastError(), ERROR_INVALID_PARAMETER);
 }
+
+TEST(what_is_not_modelled_stops_the_world_by_name) {
+    TestWorld world(FLTSIM_EXECUTOR_FIBERS);
+    world.expect_stop();
+    CHECK(CreateEventW(nullptr, TRUE, FALSE, u"a name") == nullptr);
+    CHECK_EQ(GetLastError(), ERROR_SHUTDOWN_IN_PROGRESS);
+    CHECK(File::create(u"D:\\x").error() == ERROR_SHUTDOWN_IN_PROGRESS);
+    const std::string report = world.report();
+    CHECK(report.find("\"rule\":\"UNMODELLED\"") != std::string::npos);
+    CHECK(report.find("\"call\":\"CreateEventW\"") != std::string::npos);
+}

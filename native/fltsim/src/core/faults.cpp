@@ -43,7 +43,6 @@ constexpr auto KNOWN = std::to_array<std::string_view>({
     "WdfRegistryQueryULong",
     "WdfSpinLockCreate",
     "WdfWaitLockCreate",
-    "ZwOpenFile",
 });
 static_assert(std::ranges::is_sorted(KNOWN));
 

@@ -52,14 +52,15 @@ bool looks_like_file(const void *object) {
     return file->Type == IO_TYPE_FILE && static_cast<size_t>(file->Size) == sizeof(FILE_OBJECT);
 }
 
-/// The first reference by pointer keeps the model's object; further ones are only counted.
 void reference_file(const char *api, PFILE_OBJECT file) {
     ke::PointerReferences &references = ke::world_state().references[file];
     if (references.count == 0) {
-        references.keeps = io::FileObject::from_native(file);
-        if (references.keeps == nullptr) {
-            bugcheck("OBJECT is no longer a file object", api, "reference it while a handle or an operation holds it");
+        references.file = io::FileObject::from_native(file);
+        if (references.file == nullptr) {
+            bugcheck("OBJECT is no longer a file object", api,
+                     "reference it while a handle or an operation holds it");
         }
+        references.file->reference();
     }
     ++references.count;
 }
@@ -149,7 +150,7 @@ FLTSIM_KERNEL void NTAPI IoSetTopLevelIrp(PIRP Irp) {
     bugcheck("V19 TopLevelIrp modified", "IoSetTopLevelIrp", "only the file system and its helpers set it");
 }
 
-/// IRQL = PASSIVE_LEVEL. STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH.
+/// IRQL = PASSIVE_LEVEL. STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH, STATUS_ACCESS_DENIED (when the fault switch fires).
 FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess,
                                                        POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
                                                        PVOID *Object, POBJECT_HANDLE_INFORMATION HandleInformation) {
@@ -172,6 +173,9 @@ FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MAS
         current_thread().reference();
         *Object = &current_thread();
         return STATUS_SUCCESS;
+    }
+    if (fault("ObReferenceObjectByHandle")) {
+        return STATUS_ACCESS_DENIED;
     }
     const std::shared_ptr<fltsim::Object> object = world().handles->find(Handle);
     if (object == nullptr) {
@@ -220,7 +224,7 @@ FLTSIM_KERNEL LONG_PTR NTAPI ObfReferenceObject(PVOID Object) {
     return 1;
 }
 
-/// IRQL <= DISPATCH_LEVEL. The last reference on a file object at PASSIVE_LEVEL only, since it may send IRP_MJ_CLOSE.
+/// IRQL <= DISPATCH_LEVEL. The last reference on a cleaned-up file object has a system thread send IRP_MJ_CLOSE.
 FLTSIM_KERNEL LONG_PTR NTAPI ObfDereferenceObject(PVOID Object) {
     KernelCall call("ObfDereferenceObject", DISPATCH_LEVEL);
     if (Object == nullptr) {
@@ -241,8 +245,9 @@ FLTSIM_KERNEL LONG_PTR NTAPI ObfDereferenceObject(PVOID Object) {
     if (--found->second.count > 0) {
         return static_cast<LONG_PTR>(found->second.count);
     }
-    const std::shared_ptr<void> last = std::move(found->second.keeps);
+    const std::shared_ptr<io::FileObject> file = std::move(found->second.file);
     all.erase(found);
+    file->dereference();
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 
+#include "io/io_manager.hpp"
 #include "ke/state.hpp"
 #include "ke/threads.hpp"
 #include "wdf/framework.hpp"
@@ -214,7 +215,8 @@ void report_leaks() {
     world().wdf->image_unloaded();
     ke::WorldState &state = ke::world_state();
     for (const auto &[object, references] : state.references) {
-        world().leak("object at " + hex(object) + ": " + std::to_string(references.count) + " references by pointer");
+        world().leak("file object at " + hex(object) + ": " + std::to_string(references.count) + " references by pointer");
+        references.file->dereference();
     }
     state.references.clear();
     state.pool->report_leaks();

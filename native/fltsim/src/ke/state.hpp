@@ -18,6 +18,9 @@ namespace fltsim {
 namespace pool {
 class Pool;
 }
+namespace io {
+class FileObject;
+}
 
 namespace ke {
 
@@ -33,9 +36,9 @@ struct ThreadState {
     void *exit_jump = nullptr; ///< sigjmp_buf of a system thread's start: where PsTerminateSystemThread goes
 };
 
-/// References that the driver holds by pointer on one object that is not a thread.
+/// References that the driver holds by pointer on one file object. Together they are one reference of the file object's own count.
 struct PointerReferences {
-    std::shared_ptr<void> keeps;
+    std::shared_ptr<io::FileObject> file;
     uint64_t count = 0;
 };
 
@@ -48,7 +51,7 @@ struct WorldState {
     WorldState();
     ~WorldState();
     std::unique_ptr<pool::Pool> pool;
-    std::map<const void *, PointerReferences> references;
+    std::map<const void *, PointerReferences> references; ///< by PFILE_OBJECT
     std::map<const void *, std::deque<Waiter *>> waiters; ///< by object, first come first
     std::vector<Thread *> system_threads; ///< made by PsCreateSystemThread and not ended
 };

@@ -32,27 +32,39 @@ class SectionHandle final : public Object {
     const bool writable_;
 };
 
+/// Views of one file may share an address: pages are where they are.
 class Views {
   public:
     void add(void *base, const std::shared_ptr<World> &world) {
         const std::lock_guard guard(mutex_);
-        worlds_[address(base)] = world;
+        Entry &entry = entries_[address(base)];
+        if (entry.world.lock() != world) {
+            entry = {world, 0}; // whatever was there belonged to a world that is gone
+        }
+        ++entry.count;
     }
     void remove(const void *base) {
         const std::lock_guard guard(mutex_);
-        worlds_.erase(address(base));
+        const auto entry = entries_.find(address(base));
+        if (entry != entries_.end() && --entry->second.count == 0) {
+            entries_.erase(entry);
+        }
     }
     /// The world of the view that `inside` may point into; null when there is none or its world is gone.
     std::shared_ptr<World> world_of(const void *inside) const {
         const std::lock_guard guard(mutex_);
-        auto after = worlds_.upper_bound(address(inside));
-        return after == worlds_.begin() ? nullptr : std::prev(after)->second.lock();
+        const auto after = entries_.upper_bound(address(inside));
+        return after == entries_.begin() ? nullptr : std::prev(after)->second.world.lock();
     }
 
   private:
+    struct Entry {
+        std::weak_ptr<World> world;
+        uint32_t count = 0;
+    };
     static uintptr_t address(const void *pointer) { return reinterpret_cast<uintptr_t>(pointer); }
     mutable std::mutex mutex_;
-    std::map<uintptr_t, std::weak_ptr<World>> worlds_;
+    std::map<uintptr_t, Entry> entries_;
 };
 
 Views &views() {
