@@ -14,7 +14,7 @@ import type { Session } from './session.js'
 import type { AttachOptions, Instance, SignalOptions } from './types.js'
 
 const check = new Checker(
-  (field, expectation) => new InvalidOptionError(field, `${field}: ${expectation}`, { operation: 'attach' }),
+  (field, expectation) => new InvalidOptionError(field, `attach: ${field}: ${expectation}`, { operation: 'attach' }),
 )
 
 /** FilterDetach. `gone`: an instance that is not there any more is what was wanted. */

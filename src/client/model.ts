@@ -9,7 +9,8 @@ import type { Lifetime } from './lifetime.js'
 import type { Model, ModelReport } from './types.js'
 
 const check = new Checker(
-  (field, expectation) => new InvalidOptionError(field, `${field}: ${expectation}`, { operation: 'model.setFault' }),
+  (field, expectation) =>
+    new InvalidOptionError(field, `model.setFault: ${field}: ${expectation}`, { operation: 'model.setFault' }),
 )
 
 const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])

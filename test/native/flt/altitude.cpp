@@ -38,7 +38,8 @@ TEST(unlimited_precision) {
 }
 
 TEST(antisymmetry) {
-    const std::u16string_view all[] = {u"1", u"1.0", u"01", u"2", u"1.5", u"10", u"1.05", u"0.5", u"100000000000000000000000"};
+    const std::u16string_view all[] = {
+        u"1", u"1.0", u"01", u"2", u"1.5", u"10", u"1.05", u"0.5", u"100000000000000000000000"};
     for (const auto a : all) {
         for (const auto b : all) {
             CHECK((compare_altitudes(a, b) < 0) == (compare_altitudes(b, a) > 0));

@@ -13,7 +13,9 @@ namespace {
 constexpr SIZE_T kBytes = 24;
 int g_cleanups = 0;
 
-void FLTAPI on_cleanup(PFLT_CONTEXT, FLT_CONTEXT_TYPE) { ++g_cleanups; }
+void FLTAPI on_cleanup(PFLT_CONTEXT, FLT_CONTEXT_TYPE) {
+    ++g_cleanups;
+}
 
 FLT_CONTEXT_REGISTRATION definition(FLT_CONTEXT_TYPE type) {
     FLT_CONTEXT_REGISTRATION result{};
@@ -54,13 +56,17 @@ TEST(instance_context_life) {
         CHECK_EQ(FltAllocateContext(driver.filter, FLT_FILE_CONTEXT, kBytes, NonPagedPoolNx, &context),
                  STATUS_FLT_CONTEXT_ALLOCATION_NOT_FOUND);
         CHECK_EQ(FltGetInstanceContext(instance, &context), STATUS_NOT_FOUND);
-        CHECK_EQ(FltAllocateContext(driver.filter, FLT_INSTANCE_CONTEXT, kBytes, NonPagedPoolNx, &context), STATUS_SUCCESS);
+        CHECK_EQ(FltAllocateContext(driver.filter, FLT_INSTANCE_CONTEXT, kBytes, NonPagedPoolNx, &context),
+                 STATUS_SUCCESS);
         CHECK_EQ(FltSetInstanceContext(instance, FLT_SET_CONTEXT_KEEP_IF_EXISTS, context, nullptr), STATUS_SUCCESS);
         PFLT_CONTEXT second = nullptr;
         PFLT_CONTEXT old = nullptr;
-        CHECK_EQ(FltAllocateContext(driver.filter, FLT_INSTANCE_CONTEXT, kBytes, NonPagedPoolNx, &second), STATUS_SUCCESS);
-        CHECK_EQ(FltSetInstanceContext(instance, FLT_SET_CONTEXT_KEEP_IF_EXISTS, context, &old), STATUS_FLT_CONTEXT_ALREADY_LINKED);
-        CHECK_EQ(FltSetInstanceContext(instance, FLT_SET_CONTEXT_KEEP_IF_EXISTS, second, &old), STATUS_FLT_CONTEXT_ALREADY_DEFINED);
+        CHECK_EQ(FltAllocateContext(driver.filter, FLT_INSTANCE_CONTEXT, kBytes, NonPagedPoolNx, &second),
+                 STATUS_SUCCESS);
+        CHECK_EQ(FltSetInstanceContext(instance, FLT_SET_CONTEXT_KEEP_IF_EXISTS, context, &old),
+                 STATUS_FLT_CONTEXT_ALREADY_LINKED);
+        CHECK_EQ(FltSetInstanceContext(instance, FLT_SET_CONTEXT_KEEP_IF_EXISTS, second, &old),
+                 STATUS_FLT_CONTEXT_ALREADY_DEFINED);
         CHECK(old == context);
         FltReleaseContext(old);
         CHECK_EQ(FltSetInstanceContext(instance, FLT_SET_CONTEXT_REPLACE_IF_EXISTS, second, nullptr), STATUS_SUCCESS);
@@ -117,7 +123,8 @@ TEST(names) {
             if (NT_SUCCESS(seen[now])) {
                 CHECK_EQ(FltParseFileNameInformation(name), STATUS_SUCCESS);
                 const auto text = [](const UNICODE_STRING &part) {
-                    return std::u16string(reinterpret_cast<const char16_t *>(part.Buffer), part.Length / sizeof(char16_t));
+                    return std::u16string(reinterpret_cast<const char16_t *>(part.Buffer),
+                                          part.Length / sizeof(char16_t));
                 };
                 CHECK(text(name->Name) == u"\\Device\\TestVolume\\dir\\file.txt");
                 CHECK(text(name->Volume) == u"\\Device\\TestVolume");
@@ -163,12 +170,15 @@ TEST(instance_information) {
         REQUIRE(bench.attach(driver) == STATUS_SUCCESS);
         driver.pre = [&](PFLT_CALLBACK_DATA, PCFLT_RELATED_OBJECTS objects, PVOID *) {
             ULONG needed = 0;
-            CHECK_EQ(FltGetInstanceInformation(objects->Instance, InstanceFullInformation, nullptr, 0, &needed), STATUS_BUFFER_TOO_SMALL);
+            CHECK_EQ(FltGetInstanceInformation(objects->Instance, InstanceFullInformation, nullptr, 0, &needed),
+                     STATUS_BUFFER_TOO_SMALL);
             alignas(8) char buffer[512];
             CHECK(needed <= sizeof buffer);
-            CHECK_EQ(FltGetInstanceInformation(objects->Instance, InstanceFullInformation, buffer, needed, &needed), STATUS_SUCCESS);
+            CHECK_EQ(FltGetInstanceInformation(objects->Instance, InstanceFullInformation, buffer, needed, &needed),
+                     STATUS_SUCCESS);
             const auto *full = reinterpret_cast<PINSTANCE_FULL_INFORMATION>(buffer);
-            const std::u16string altitude(reinterpret_cast<const char16_t *>(buffer + full->AltitudeBufferOffset), full->AltitudeLength / 2);
+            const std::u16string altitude(reinterpret_cast<const char16_t *>(buffer + full->AltitudeBufferOffset),
+                                          full->AltitudeLength / 2);
             CHECK(altitude == u"12.50");
             ULONG bytes = 0;
             CHECK_EQ(FltGetVolumeName(objects->Volume, nullptr, &bytes), STATUS_BUFFER_TOO_SMALL);
@@ -227,7 +237,8 @@ NTSTATUS create_port(PFLT_FILTER filter, ULONG attributes, LONG connections, PFL
     object.ObjectName = &text;
     object.Attributes = attributes;
     object.SecurityDescriptor = descriptor;
-    const NTSTATUS status = FltCreateCommunicationPort(filter, port, &object, nullptr, on_connect, on_disconnect, on_message, connections);
+    const NTSTATUS status =
+        FltCreateCommunicationPort(filter, port, &object, nullptr, on_connect, on_disconnect, on_message, connections);
     FltFreeSecurityDescriptor(descriptor);
     return status;
 }
@@ -249,7 +260,8 @@ std::string with_port(const std::function<void(Bench &, Driver &)> &fn, bool clo
             PFLT_PORT port = nullptr;
             CHECK_EQ(create_port(driver.filter, OBJ_CASE_INSENSITIVE, 1, &port), STATUS_INVALID_PARAMETER);
             CHECK_EQ(create_port(driver.filter, OBJ_KERNEL_HANDLE, 0, &port), STATUS_INVALID_PARAMETER);
-            const NTSTATUS status = create_port(driver.filter, OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE, 1, &g_port.server);
+            const NTSTATUS status =
+                create_port(driver.filter, OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE, 1, &g_port.server);
             CHECK_EQ(create_port(driver.filter, OBJ_KERNEL_HANDLE, 1, &port), STATUS_OBJECT_NAME_COLLISION);
             return status;
         };

@@ -56,7 +56,8 @@ TEST(form_flags_and_status) {
         CHECK_EQ(bench.attach(driver), STATUS_SUCCESS);
         ULONG seen = 0;
         NTSTATUS status = -1;
-        driver.post = [&](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS objects, PVOID, FLT_POST_OPERATION_FLAGS flags) {
+        driver.post = [&](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS objects, PVOID,
+                          FLT_POST_OPERATION_FLAGS flags) {
             seen = data->Flags;
             status = data->IoStatus.Status;
             CHECK_EQ(flags, 0u);
@@ -191,12 +192,14 @@ TEST(synchronised_post_runs_in_the_pre_operations_thread) {
                 bench.fs->hold = true;
                 {
                     KernelCall call("dpc");
-                    bench.world.queue_dpc([&] {
-                        while (bench.fs->below.empty()) {
-                            return;
-                        }
-                        bench.fs->complete_next();
-                    }, bench.world.interrupt_time_100ns() + 50'000);
+                    bench.world.queue_dpc(
+                        [&] {
+                            while (bench.fs->below.empty()) {
+                                return;
+                            }
+                            bench.fs->complete_next();
+                        },
+                        bench.world.interrupt_time_100ns() + 50'000);
                 }
                 CHECK_EQ(bench.send(bench.operation(IRP_MJ_SET_INFORMATION)), STATUS_SUCCESS);
                 CHECK(ran);
@@ -215,12 +218,13 @@ TEST(synchronised_post_runs_in_the_pre_operations_thread) {
 TEST(bad_return_values_stop_the_world) {
     const auto with_pre = [](FLT_PREOP_CALLBACK_STATUS status, UCHAR major, ULONG irp_flags = 0) {
         return rule_of(run([&](Bench &bench) {
-            Driver driver(u"one");
-            REQUIRE(driver.load(bench.world) == STATUS_SUCCESS);
-            bench.attach(driver);
-            driver.pre = [=](PFLT_CALLBACK_DATA, PCFLT_RELATED_OBJECTS, PVOID *) { return status; };
-            bench.send(bench.operation(major, io::Form::Irp, irp_flags));
-        })).substr(0, 3);
+                   Driver driver(u"one");
+                   REQUIRE(driver.load(bench.world) == STATUS_SUCCESS);
+                   bench.attach(driver);
+                   driver.pre = [=](PFLT_CALLBACK_DATA, PCFLT_RELATED_OBJECTS, PVOID *) { return status; };
+                   bench.send(bench.operation(major, io::Form::Irp, irp_flags));
+               }))
+            .substr(0, 3);
     };
     CHECK_EQ(with_pre(static_cast<FLT_PREOP_CALLBACK_STATUS>(7), IRP_MJ_READ), std::string("V8 "));
     CHECK_EQ(with_pre(FLT_PREOP_DISALLOW_FASTIO, IRP_MJ_READ), std::string("V8 "));
@@ -233,23 +237,27 @@ TEST(bad_return_values_stop_the_world) {
 TEST(changes_are_checked) {
     const auto with_post = [](UCHAR major, const std::function<void(PFLT_CALLBACK_DATA)> &change) {
         return rule_of(run([&](Bench &bench) {
-            Driver driver(u"one");
-            REQUIRE(driver.load(bench.world) == STATUS_SUCCESS);
-            bench.attach(driver);
-            driver.post = [=](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID, FLT_POST_OPERATION_FLAGS) {
-                change(data);
-                return FLT_POSTOP_FINISHED_PROCESSING;
-            };
-            bench.send(bench.operation(major));
-        })).substr(0, 3);
+                   Driver driver(u"one");
+                   REQUIRE(driver.load(bench.world) == STATUS_SUCCESS);
+                   bench.attach(driver);
+                   driver.post = [=](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID, FLT_POST_OPERATION_FLAGS) {
+                       change(data);
+                       return FLT_POSTOP_FINISHED_PROCESSING;
+                   };
+                   bench.send(bench.operation(major));
+               }))
+            .substr(0, 3);
     };
-    CHECK_EQ(with_post(IRP_MJ_READ, [](PFLT_CALLBACK_DATA data) { data->Iopb->Parameters.Read.Length = 1; }), std::string("V6 "));
-    CHECK_EQ(with_post(IRP_MJ_READ, [](PFLT_CALLBACK_DATA data) { data->IoStatus.Status = STATUS_PENDING; }), std::string("V7 "));
+    CHECK_EQ(with_post(IRP_MJ_READ, [](PFLT_CALLBACK_DATA data) { data->Iopb->Parameters.Read.Length = 1; }),
+             std::string("V6 "));
+    CHECK_EQ(with_post(IRP_MJ_READ, [](PFLT_CALLBACK_DATA data) { data->IoStatus.Status = STATUS_PENDING; }),
+             std::string("V7 "));
     CHECK_EQ(with_post(IRP_MJ_CLEANUP, [](PFLT_CALLBACK_DATA data) { data->IoStatus.Status = STATUS_ACCESS_DENIED; }),
              std::string("V7 "));
     CHECK_EQ(with_post(IRP_MJ_CREATE, [](PFLT_CALLBACK_DATA data) { data->IoStatus.Status = STATUS_ACCESS_DENIED; }),
              std::string("V7 "));
-    CHECK_EQ(with_post(IRP_MJ_READ, [](PFLT_CALLBACK_DATA data) { data->IoStatus.Status = STATUS_ACCESS_DENIED; }), std::string(""));
+    CHECK_EQ(with_post(IRP_MJ_READ, [](PFLT_CALLBACK_DATA data) { data->IoStatus.Status = STATUS_ACCESS_DENIED; }),
+             std::string(""));
 }
 
 TEST(completion_context_without_post) {
@@ -264,4 +272,32 @@ TEST(completion_context_without_post) {
         bench.send(bench.operation(IRP_MJ_READ));
     });
     CHECK(check::stopped_on(report, "V9"));
+}
+
+TEST(cancelled_open_is_cleaned_up_below) {
+    Log log;
+    const std::string report = run([&](Bench &bench) {
+        Driver low(u"low", u"1"), middle(u"middle", u"2"), high(u"high", u"3");
+        for (Driver *driver : {&low, &middle, &high}) {
+            REQUIRE(driver->load(bench.world) == STATUS_SUCCESS);
+            REQUIRE(bench.attach(*driver) == STATUS_SUCCESS);
+        }
+        const auto record = [&](const std::string &name) {
+            return [&log, name](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID, FLT_POST_OPERATION_FLAGS) {
+                log(name + std::to_string(data->Iopb->MajorFunction) + (NT_SUCCESS(data->IoStatus.Status) ? "+" : "-"));
+                return FLT_POSTOP_FINISHED_PROCESSING;
+            };
+        };
+        low.post = record("low");
+        high.post = record("high");
+        middle.post = [](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS objects, PVOID, FLT_POST_OPERATION_FLAGS) {
+            FltCancelFileOpen(objects->Instance, objects->FileObject);
+            data->IoStatus.Status = STATUS_ACCESS_DENIED;
+            data->IoStatus.Information = 0;
+            return FLT_POSTOP_FINISHED_PROCESSING;
+        };
+        CHECK_EQ(bench.send(bench.operation(IRP_MJ_CREATE)), STATUS_ACCESS_DENIED);
+    });
+    CHECK_EQ(log.text, std::string("low0+ low18+ low2+ high0- "));
+    CHECK_EQ(rule_of(report), std::string());
 }

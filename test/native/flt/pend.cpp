@@ -117,7 +117,8 @@ TEST(refusals) {
             now = "fast";
             bench.send_inline(bench.operation(IRP_MJ_READ, io::Form::FastIo));
             now = "paging";
-            bench.send(bench.operation(IRP_MJ_READ, io::Form::Irp, IRP_PAGING_IO | IRP_NOCACHE | IRP_SYNCHRONOUS_PAGING_IO));
+            bench.send(
+                bench.operation(IRP_MJ_READ, io::Form::Irp, IRP_PAGING_IO | IRP_NOCACHE | IRP_SYNCHRONOUS_PAGING_IO));
             now = "tli";
             bench.fs->top_level_irp = &bench;
             bench.send(bench.operation(IRP_MJ_READ));
@@ -235,7 +236,9 @@ TEST(more_processing_without_queue_is_v1) {
                                       }),
                             "V1 "));
     CHECK(check::stopped_on(
-        with_post(more, [&](Bench &bench, Driver &) { bench.send_inline(bench.operation(IRP_MJ_READ, io::Form::FastIo)); }), "V1 "));
+        with_post(more,
+                  [&](Bench &bench, Driver &) { bench.send_inline(bench.operation(IRP_MJ_READ, io::Form::FastIo)); }),
+        "V1 "));
 }
 
 TEST(queued_but_finished) {
@@ -283,8 +286,8 @@ TEST(safe_completion_processing) {
         KIRQL safe_irql = HIGH_LEVEL;
         static KIRQL *g_irql;
         g_irql = &safe_irql;
-        constexpr auto safe = [](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID, FLT_POST_OPERATION_FLAGS) FLTAPI
-            -> FLT_POSTOP_CALLBACK_STATUS {
+        constexpr auto safe = [](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID, FLT_POST_OPERATION_FLAGS)
+                                  FLTAPI -> FLT_POSTOP_CALLBACK_STATUS {
             *g_irql = executing().irql;
             data->IoStatus.Status = STATUS_DATA_ERROR;
             return FLT_POSTOP_FINISHED_PROCESSING;

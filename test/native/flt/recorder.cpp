@@ -107,8 +107,9 @@ NTSTATUS Driver::load(World &world, uint32_t flags) {
 
 NTSTATUS Driver::entry(PDRIVER_OBJECT object) {
     std::vector<FLT_OPERATION_REGISTRATION> operations;
-    for (const UCHAR major : std::initializer_list<UCHAR>{IRP_MJ_CREATE, IRP_MJ_CLOSE, IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_QUERY_INFORMATION, IRP_MJ_SET_INFORMATION,
-                            IRP_MJ_CLEANUP, IRP_MJ_DIRECTORY_CONTROL, static_cast<UCHAR>(IRP_MJ_ACQUIRE_FOR_CC_FLUSH)}) {
+    for (const UCHAR major : std::initializer_list<UCHAR>{
+             IRP_MJ_CREATE, IRP_MJ_CLOSE, IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_QUERY_INFORMATION, IRP_MJ_SET_INFORMATION,
+             IRP_MJ_CLEANUP, IRP_MJ_DIRECTORY_CONTROL, static_cast<UCHAR>(IRP_MJ_ACQUIRE_FOR_CC_FLUSH)}) {
         FLT_OPERATION_REGISTRATION entry{};
         entry.MajorFunction = static_cast<UCHAR>(major);
         entry.Flags = operation_flags;

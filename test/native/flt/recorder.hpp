@@ -19,12 +19,13 @@ namespace recorder {
 using namespace fltsim;
 
 using Pre = std::function<FLT_PREOP_CALLBACK_STATUS(PFLT_CALLBACK_DATA, PCFLT_RELATED_OBJECTS, PVOID *)>;
-using Post = std::function<FLT_POSTOP_CALLBACK_STATUS(PFLT_CALLBACK_DATA, PCFLT_RELATED_OBJECTS, PVOID, FLT_POST_OPERATION_FLAGS)>;
+using Post = std::function<FLT_POSTOP_CALLBACK_STATUS(PFLT_CALLBACK_DATA, PCFLT_RELATED_OBJECTS, PVOID,
+                                                      FLT_POST_OPERATION_FLAGS)>;
 using Deferred = std::function<void(PFLT_DEFERRED_IO_WORKITEM, PFLT_CALLBACK_DATA)>;
 
 /// A filter driver. Register its address under its name by making it; load() loads it.
 class Driver {
-public:
+  public:
     explicit Driver(std::u16string name, std::u16string altitude = u"100000");
     ~Driver();
     NTSTATUS load(World &world, uint32_t flags = 1);
@@ -53,15 +54,15 @@ NTSTATUS defer(PFLT_CALLBACK_DATA data, Deferred routine, WORK_QUEUE_TYPE queue 
 
 /// A file system that completes inline, or when complete() is called.
 class TestFileSystem : public fs::FileSystem {
-public:
+  public:
     NTSTATUS dispatch(const std::shared_ptr<io::Operation> &operation) override;
     bool dispatch_inline(const std::shared_ptr<io::Operation> &operation) override;
     NTSTATUS query_name(io::FileObject &file, std::u16string *name) override;
     void complete_next(NTSTATUS status = STATUS_SUCCESS);
 
-    bool hold = false;                         ///< operations stay below until complete_next()
+    bool hold = false; ///< operations stay below until complete_next()
     bool fast_io = true;
-    PVOID top_level_irp = nullptr;             ///< as the FAT file system: set while it completes inline
+    PVOID top_level_irp = nullptr; ///< as the FAT file system: set while it completes inline
     NTSTATUS status = STATUS_SUCCESS;
     std::deque<std::shared_ptr<io::Operation>> below;
 };

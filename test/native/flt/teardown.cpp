@@ -15,7 +15,9 @@ void give_back(PFLT_DEFERRED_IO_WORKITEM item, PFLT_CALLBACK_DATA data) {
     FltFreeDeferredIoWorkItem(item);
 }
 
-bool no_leaks(const std::string &report) { return check::contains(report, "\"leaks\":[]"); }
+bool no_leaks(const std::string &report) {
+    return check::contains(report, "\"leaks\":[]");
+}
 
 } // namespace
 
@@ -140,7 +142,8 @@ TEST(draining) {
                     *completion = &context;
                     return FLT_PREOP_SUCCESS_WITH_CALLBACK;
                 };
-                low.post = [&](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID completion, FLT_POST_OPERATION_FLAGS flags) {
+                low.post = [&](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID completion,
+                               FLT_POST_OPERATION_FLAGS flags) {
                     CHECK(completion == &context);
                     CHECK(!complete_called);
                     CHECK(executing().irql <= APC_LEVEL);
@@ -332,11 +335,13 @@ TEST(lost_operation_is_v18_at_shutdown) {
         REQUIRE(one->load(bench.world) == STATUS_SUCCESS);
         REQUIRE(bench.attach(*one) == STATUS_SUCCESS);
         one->post = [](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID, FLT_POST_OPERATION_FLAGS) {
-            static_cast<void>(defer(data, [](PFLT_DEFERRED_IO_WORKITEM item, PFLT_CALLBACK_DATA) { FltFreeDeferredIoWorkItem(item); }));
+            static_cast<void>(defer(
+                data, [](PFLT_DEFERRED_IO_WORKITEM item, PFLT_CALLBACK_DATA) { FltFreeDeferredIoWorkItem(item); }));
             return FLT_POSTOP_MORE_PROCESSING_REQUIRED;
         };
         CHECK_EQ(bench.send(bench.operation(IRP_MJ_READ)), STATUS_PENDING);
     });
     CHECK(check::stopped_on(report, "V18"));
     CHECK(check::contains(report, "pended: op 1 READ irp"));
+    CHECK(check::contains(report, "teardown waits for 1 pended"));
 }

@@ -236,9 +236,29 @@ void FiberScheduler::wake(const void *channel) {
     }
 }
 
+bool FiberScheduler::quiet() {
+    if (!ready_.empty() || !dpcs_.empty()) {
+        return false;
+    }
+    for (const Processor &processor : processors_) {
+        if (processor.pinned != nullptr && processor.pinned->impl->state == State::Ready) {
+            return false;
+        }
+    }
+    if (!world_.options.virtual_clock) {
+        if (attention_.load(std::memory_order_relaxed)) {
+            return false;
+        }
+        // Reading the clock is most of a scheduling point's cost; what is due can wait for a few of them.
+        return (timers_.empty() && deadlines_.empty()) || world_.random(8) != 0;
+    }
+    ++virtual_now_100ns_; // so that a thread that polls the clock sees it move
+    return next_due().value_or(UINT64_MAX) > virtual_now_100ns_;
+}
+
 void FiberScheduler::yield() {
     // Three of four scheduling points go straight on: enough interleaving, and calls stay cheap.
-    if (!in_loop() || world_.random(4) != 0) {
+    if (!in_loop() || world_.random(4) != 0 || quiet()) {
         return;
     }
     Thread &thread = executing();

@@ -70,6 +70,8 @@ class FiberScheduler final : public Scheduler {
     void switch_out(Thread &thread, State state);
     /// False when nothing can be waited for: the loop does not run (yet, or any more).
     bool in_loop() const;
+    /// Nobody else could run now.
+    bool quiet();
     void enter_loop();
     void wait_on(Thread &thread, State state, const void *channel, std::optional<uint64_t> deadline_100ns);
     void make_ready(Thread &thread);

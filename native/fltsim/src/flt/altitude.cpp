@@ -11,7 +11,7 @@ namespace fltsim::flt {
 namespace {
 
 struct Parts {
-    std::u16string_view whole;    ///< no leading zeros
+    std::u16string_view whole; ///< no leading zeros
     std::u16string_view fraction; ///< no trailing zeros
 };
 
@@ -31,7 +31,8 @@ Parts split(std::u16string_view altitude) {
 } // namespace
 
 bool altitude_valid(std::u16string_view altitude) {
-    const auto digits = std::count_if(altitude.begin(), altitude.end(), [](char16_t c) { return c >= u'0' && c <= u'9'; });
+    const auto digits =
+        std::count_if(altitude.begin(), altitude.end(), [](char16_t c) { return c >= u'0' && c <= u'9'; });
     const auto points = std::count(altitude.begin(), altitude.end(), u'.');
     return digits > 0 && points <= 1 && static_cast<size_t>(digits + points) == altitude.size();
 }

@@ -37,7 +37,9 @@ FLT_CALLBACK_DATA_FLAGS form_flags(const io::Operation &operation) {
     return 0;
 }
 
-std::string where(const CallRecord &call) { return describe(*call.operation) + ", " + describe(*call.instance); }
+std::string where(const CallRecord &call) {
+    return describe(*call.operation) + ", " + describe(*call.instance);
+}
 
 void check_status(const CallRecord &call, NTSTATUS before, NTSTATUS after, const char *api) {
     if (call.kind == CallRecord::Kind::Draining || before == after) {
@@ -57,7 +59,8 @@ void check_status(const CallRecord &call, NTSTATUS before, NTSTATUS after, const
     if (major == IRP_MJ_CREATE && NT_SUCCESS(before) && before != STATUS_REPARSE && !NT_SUCCESS(after) &&
         (call.operation->file->native.Flags & FO_FILE_OPEN_CANCELLED) == 0) {
         bugcheck("V7 forbidden final status", api,
-                 where(call) + ": a successful create was failed without FltCancelFileOpen: the file stays open below [CRE-03]");
+                 where(call) +
+                     ": a successful create was failed without FltCancelFileOpen: the file stays open below [CRE-03]");
     }
 }
 
@@ -71,7 +74,8 @@ void watch_unqueued(const std::shared_ptr<CallRecord> &call) {
             const auto late = weak.lock();
             if (late && !late->queued && !late->given_back) {
                 bugcheck("V1 MORE_PROCESSING without queue", "post-operation",
-                         where(*late) + ": FLT_POSTOP_MORE_PROCESSING_REQUIRED was returned, but no deferred work item took the operation");
+                         where(*late) + ": FLT_POSTOP_MORE_PROCESSING_REQUIRED was returned, but no deferred work item "
+                                        "took the operation");
             }
         },
         world().interrupt_time_100ns() + kGrace100ns);
@@ -128,7 +132,8 @@ void close_call(CallRecord &call, const char *api) {
         bugcheck("V6 Iopb changed without DIRTY", api,
                  where(call) + ": the parameter block was changed without FltSetCallbackDataDirty");
     }
-    if (data.Thread != reinterpret_cast<PETHREAD>(operation.requestor) || data.RequestorMode != operation.requestor_mode) {
+    if (data.Thread != reinterpret_cast<PETHREAD>(operation.requestor) ||
+        data.RequestorMode != operation.requestor_mode) {
         bugcheck("INFO-03 callback data changed", api, where(call) + ": Thread and RequestorMode may not be changed");
     }
     check_status(call, operation.io_status.Status, data.IoStatus.Status, api);
@@ -229,7 +234,8 @@ void advance(const std::shared_ptr<io::Operation> &operation, bool in_waiter) {
         while (state.next >= 0 && state.frames[static_cast<size_t>(state.next)].phase != Frame::Phase::Waiting) {
             --state.next;
         }
-        const bool synchronised = create || (state.next >= 0 && state.frames[static_cast<size_t>(state.next)].synchronize);
+        const bool synchronised =
+            create || (state.next >= 0 && state.frames[static_cast<size_t>(state.next)].synchronize);
         if (synchronised && !in_waiter) {
             state.parked = true;
             world().wake(&state);
@@ -301,12 +307,14 @@ FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPostOperation(PFLT_CALLBACK_DATA Call
     const auto found = m.calls.find(CallbackData);
     if (found == m.calls.end()) {
         bugcheck("V3 double FltCompletePendedPostOperation", kApi,
-                 m.memory.released(CallbackData) ? "the operation was given back already [POST-23]"
-                                                 : "the pointer is not the callback data of a pended operation [POST-23]");
+                 m.memory.released(CallbackData)
+                     ? "the operation was given back already [POST-23]"
+                     : "the pointer is not the callback data of a pended operation [POST-23]");
     }
     const auto call = found->second;
     if (call->kind == CallRecord::Kind::Draining) {
-        bugcheck("V3 FltCompletePendedPostOperation of a draining call", kApi, describe(*call->operation) + " [DRAIN-04]");
+        bugcheck("V3 FltCompletePendedPostOperation of a draining call", kApi,
+                 describe(*call->operation) + " [DRAIN-04]");
     }
     if (call->kind == CallRecord::Kind::Pre) {
         bugcheck("V3 FltCompletePendedPostOperation in a pre-operation", kApi, describe(*call->operation));
@@ -315,8 +323,8 @@ FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPostOperation(PFLT_CALLBACK_DATA Call
 }
 
 /// IRQL <= APC_LEVEL.
-FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPreOperation(PFLT_CALLBACK_DATA CallbackData, FLT_PREOP_CALLBACK_STATUS CallbackStatus,
-                                                        PVOID Context) {
+FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPreOperation(PFLT_CALLBACK_DATA CallbackData,
+                                                        FLT_PREOP_CALLBACK_STATUS CallbackStatus, PVOID Context) {
     KernelCall kernel("FltCompletePendedPreOperation");
     (void)CallbackData, (void)CallbackStatus, (void)Context;
     unmodelled("FltCompletePendedPreOperation", "pre-operations that are pended");
@@ -324,7 +332,8 @@ FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPreOperation(PFLT_CALLBACK_DATA Callb
 
 /// Runs SafePostCallback now when the IRQL allows it, else on a system worker [SAFE-01..06]. TRUE: the post-operation returns
 /// *RetPostOperationStatus. FALSE: it could not be posted. Any IRQL, only inside a post-operation of an IRP, never in a draining call.
-FLTSIM_KERNEL BOOLEAN FLTAPI FltDoCompletionProcessingWhenSafe(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects,
+FLTSIM_KERNEL BOOLEAN FLTAPI FltDoCompletionProcessingWhenSafe(PFLT_CALLBACK_DATA Data,
+                                                               PCFLT_RELATED_OBJECTS FltObjects,
                                                                PVOID CompletionContext, FLT_POST_OPERATION_FLAGS Flags,
                                                                PFLT_POST_OPERATION_CALLBACK SafePostCallback,
                                                                PFLT_POSTOP_CALLBACK_STATUS RetPostOperationStatus) {
@@ -359,7 +368,8 @@ FLTSIM_KERNEL BOOLEAN FLTAPI FltDoCompletionProcessingWhenSafe(PFLT_CALLBACK_DAT
         if (result == FLT_POSTOP_FINISHED_PROCESSING) { // the Filter Manager gives it back itself [SAFE-03]
             if (call->given_back) {
                 bugcheck("V3 double FltCompletePendedPostOperation", "FltDoCompletionProcessingWhenSafe",
-                         describe(*call->operation) + ": given back by the callback, which then returned FINISHED [SAFE-03]");
+                         describe(*call->operation) +
+                             ": given back by the callback, which then returned FINISHED [SAFE-03]");
             }
             complete_pended(call, "FltDoCompletionProcessingWhenSafe");
         }

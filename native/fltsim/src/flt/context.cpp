@@ -26,8 +26,9 @@ Context &context_of(PFLT_CONTEXT body, const char *api) {
         return *found->second;
     }
     bugcheck("F5/6E context referenced after free", api,
-             found != m.contexts.end() || m.memory.released(body) ? "the context was freed already: its last reference is gone [CTX-07]"
-                                                                  : "the pointer is not a context");
+             found != m.contexts.end() || m.memory.released(body)
+                 ? "the context was freed already: its last reference is gone [CTX-07]"
+                 : "the pointer is not a context");
 }
 
 void destroy(Context *context) {
@@ -43,7 +44,8 @@ void destroy(Context *context) {
 
 void release(Context &context, const char *api) {
     if (context.linked && context.references == 1) {
-        bugcheck("F5/6D context over-released", api, "the last reference went while the context is still attached [CTX-07]");
+        bugcheck("F5/6D context over-released", api,
+                 "the last reference went while the context is still attached [CTX-07]");
     }
     if (--context.references > 0) {
         return;
@@ -144,7 +146,9 @@ void report_context_leaks(const Filter &filter) {
         return true;
     });
     for (const auto &[type, count] : leaked) {
-        const char *name = type == FLT_INSTANCE_CONTEXT ? "instance" : type == FLT_STREAMHANDLE_CONTEXT ? "stream-handle" : "other";
+        const char *name = type == FLT_INSTANCE_CONTEXT       ? "instance"
+                           : type == FLT_STREAMHANDLE_CONTEXT ? "stream-handle"
+                                                              : "other";
         world().leak("filter " + narrow(filter.name) + ": " + std::to_string(count) + " " + name +
                      " context(s) were not released (V10)");
     }
@@ -178,13 +182,14 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltAllocateContext(PFLT_FILTER Filter, FLT_CONTEXT
         return STATUS_FLT_DELETING_OBJECT;
     }
     const bool paged = PoolType == PagedPool;
-    const auto fits = std::find_if(filter->contexts.begin(), filter->contexts.end(), [&](const ContextDefinition &definition) {
-        if (definition.type != ContextType) {
-            return false;
-        }
-        const bool inexact = (definition.flags & FLTFL_CONTEXT_REGISTRATION_NO_EXACT_SIZE_MATCH) != 0;
-        return definition.variable || (inexact ? ContextSize <= definition.size : ContextSize == definition.size);
-    });
+    const auto fits =
+        std::find_if(filter->contexts.begin(), filter->contexts.end(), [&](const ContextDefinition &definition) {
+            if (definition.type != ContextType) {
+                return false;
+            }
+            const bool inexact = (definition.flags & FLTFL_CONTEXT_REGISTRATION_NO_EXACT_SIZE_MATCH) != 0;
+            return definition.variable || (inexact ? ContextSize <= definition.size : ContextSize == definition.size);
+        });
     if (fits == filter->contexts.end() || ContextSize > MAXUSHORT || (ContextType == FLT_VOLUME_CONTEXT && paged)) {
         return STATUS_FLT_CONTEXT_ALLOCATION_NOT_FOUND;
     }
@@ -236,7 +241,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSetInstanceContext(PFLT_INSTANCE Instance, FLT_
         }
         return STATUS_FLT_DELETING_OBJECT;
     }
-    return set(instance->context, NewContext, FLT_INSTANCE_CONTEXT, Operation, OldContext, *instance, "FltSetInstanceContext");
+    return set(instance->context, NewContext, FLT_INSTANCE_CONTEXT, Operation, OldContext, *instance,
+               "FltSetInstanceContext");
 }
 
 /// STATUS_NOT_FOUND when there is none; adds a reference [CTX-04]. IRQL <= APC_LEVEL.
@@ -267,8 +273,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSetStreamHandleContext(PFLT_INSTANCE Instance, 
         file->flt_state = std::make_shared<FileContexts>();
     }
     auto &contexts = static_cast<FileContexts *>(file->flt_state.get())->contexts;
-    const auto found =
-        std::find_if(contexts.begin(), contexts.end(), [&](const fltsim::flt::Context *c) { return c->instance == instance.get(); });
+    const auto found = std::find_if(contexts.begin(), contexts.end(),
+                                    [&](const fltsim::flt::Context *c) { return c->instance == instance.get(); });
     fltsim::flt::Context *slot = found == contexts.end() ? nullptr : *found;
     const fltsim::flt::Context *before = slot;
     const NTSTATUS status = set(slot, NewContext, FLT_STREAMHANDLE_CONTEXT, Operation, OldContext, *instance, kApi);
@@ -282,7 +288,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSetStreamHandleContext(PFLT_INSTANCE Instance, 
 }
 
 /// STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED; adds a reference [CTX-04]. IRQL <= APC_LEVEL.
-FLTSIM_KERNEL NTSTATUS FLTAPI FltGetStreamHandleContext(PFLT_INSTANCE Instance, PFILE_OBJECT FileObject, PFLT_CONTEXT *Context) {
+FLTSIM_KERNEL NTSTATUS FLTAPI FltGetStreamHandleContext(PFLT_INSTANCE Instance, PFILE_OBJECT FileObject,
+                                                        PFLT_CONTEXT *Context) {
     constexpr const char *kApi = "FltGetStreamHandleContext";
     KernelCall call(kApi, APC_LEVEL);
     const auto instance = instance_of(Instance, kApi);
@@ -334,7 +341,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltDeleteInstanceContext(PFLT_INSTANCE Instance, P
 }
 
 /// STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED. The caller releases *OldContext. IRQL <= APC_LEVEL.
-FLTSIM_KERNEL NTSTATUS FLTAPI FltDeleteStreamHandleContext(PFLT_INSTANCE Instance, PFILE_OBJECT FileObject, PFLT_CONTEXT *OldContext) {
+FLTSIM_KERNEL NTSTATUS FLTAPI FltDeleteStreamHandleContext(PFLT_INSTANCE Instance, PFILE_OBJECT FileObject,
+                                                           PFLT_CONTEXT *OldContext) {
     constexpr const char *kApi = "FltDeleteStreamHandleContext";
     KernelCall call(kApi, APC_LEVEL);
     const auto instance = instance_of(Instance, kApi);

@@ -10,6 +10,7 @@
 
 #include <cstring>
 
+#include "flt/altitude.hpp"
 #include "fs/file_system.hpp"
 
 namespace fltsim::flt {
@@ -20,7 +21,9 @@ constexpr FLT_OPERATION_REGISTRATION_FLAGS kSkipNonCachedNonPagingIo = 8;
 
 enum class Outcome { GoOn, Completed, DisallowFastIo };
 
-bool is_create(const io::Operation &operation) { return operation.major == IRP_MJ_CREATE; }
+bool is_create(const io::Operation &operation) {
+    return operation.major == IRP_MJ_CREATE;
+}
 
 /// The SKIP flags of an operation registration [REG-04].
 bool skipped(const io::Operation &operation, FLT_OPERATION_REGISTRATION_FLAGS flags) {
@@ -37,8 +40,7 @@ bool skipped(const io::Operation &operation, FLT_OPERATION_REGISTRATION_FLAGS fl
         (operation.form == io::Form::FastIo || (!paging && !non_cached))) {
         return true;
     }
-    if (read_write && (flags & kSkipNonCachedNonPagingIo) != 0 && non_cached &&
-        !paging) {
+    if (read_write && (flags & kSkipNonCachedNonPagingIo) != 0 && non_cached && !paging) {
         return true;
     }
     const bool dasd = operation.file && (operation.file->native.Flags & FO_VOLUME_OPEN) != 0;
@@ -79,7 +81,8 @@ bool synchronous(const io::Operation &operation) {
     return false;
 }
 
-[[noreturn]] void bad_pre(const char *rule, io::Operation &operation, const Instance &instance, const std::string &text) {
+[[noreturn]] void bad_pre(const char *rule, io::Operation &operation, const Instance &instance,
+                          const std::string &text) {
     bugcheck(rule, "pre-operation", describe(operation) + ", " + describe(instance) + ": " + text);
 }
 
@@ -108,7 +111,8 @@ void check_complete(io::Operation &operation, const Instance &instance) {
                 "FLT_PREOP_COMPLETE with STATUS_PENDING or STATUS_FLT_DISALLOW_FAST_IO");
     }
     if ((operation.major == IRP_MJ_CLEANUP || operation.major == IRP_MJ_CLOSE) && !NT_SUCCESS(status)) {
-        bad_pre("V7 forbidden final status", operation, instance, "cleanup and close can only be completed with success");
+        bad_pre("V7 forbidden final status", operation, instance,
+                "cleanup and close can only be completed with success");
     }
 }
 
@@ -121,7 +125,8 @@ void take_parameters(CallRecord &call) {
     io::Operation &operation = *call.operation;
     if (now.TargetFileObject != call.before.TargetFileObject || now.TargetInstance != call.before.TargetInstance ||
         now.MajorFunction != call.before.MajorFunction) {
-        unmodelled("FltSetCallbackDataDirty", "a pre-operation that redirects an operation to another file, instance or major function");
+        unmodelled("FltSetCallbackDataDirty",
+                   "a pre-operation that redirects an operation to another file, instance or major function");
     }
     operation.irp_flags = now.IrpFlags;
     operation.minor = now.MinorFunction;
@@ -172,7 +177,8 @@ Outcome run_pre(const std::shared_ptr<io::Operation> &operation, const std::shar
     const bool wants_post = status == FLT_PREOP_SUCCESS_WITH_CALLBACK || status == FLT_PREOP_SYNCHRONIZE;
     if (!wants_post && context) {
         bad_pre("V9 completion context", *operation, *instance,
-                "a completion context was set, but the return value " + std::to_string(status) + " has no post-operation to pass it to");
+                "a completion context was set, but the return value " + std::to_string(status) +
+                    " has no post-operation to pass it to");
     }
     switch (status) {
     case FLT_PREOP_SUCCESS_NO_CALLBACK:
@@ -191,7 +197,8 @@ Outcome run_pre(const std::shared_ptr<io::Operation> &operation, const std::shar
         return Outcome::GoOn;
     case FLT_PREOP_PENDING:
         if (operation->form != io::Form::Irp) {
-            bad_pre("V8 pre-operation return value", *operation, *instance, "only IRP-based operations can be pended [PRE-03]");
+            bad_pre("V8 pre-operation return value", *operation, *instance,
+                    "only IRP-based operations can be pended [PRE-03]");
         }
         unmodelled("FLT_PREOP_PENDING", "pre-operations that are pended");
     case FLT_PREOP_DISALLOW_FASTIO:
@@ -217,9 +224,13 @@ Outcome run_pre(const std::shared_ptr<io::Operation> &operation, const std::shar
     }
 }
 
-Outcome run_pre_operations(const std::shared_ptr<io::Operation> &operation) {
+/// `above`: only instances below this altitude see it; empty for all.
+Outcome run_pre_operations(const std::shared_ptr<io::Operation> &operation, std::u16string_view above = {}) {
     const std::vector<std::shared_ptr<Instance>> stack = volume_state(*operation->volume).instances; // snapshot
     for (const auto &instance : stack) {
+        if (!above.empty() && compare_altitudes(instance->altitude, above) >= 0) {
+            continue;
+        }
         if (instance->state != Instance::State::Active || instance->filter->unregistering) {
             continue;
         }
@@ -267,13 +278,19 @@ bool synchronised_post_due(const io::Operation &operation, const OperationState 
 
 } // namespace
 
-OperationState &state_of(io::Operation &operation) { return *static_cast<OperationState *>(operation.flt_state.get()); }
+OperationState &state_of(io::Operation &operation) {
+    return *static_cast<OperationState *>(operation.flt_state.get());
+}
 
 NTSTATUS FilterManager::call(const std::shared_ptr<io::Operation> &operation) {
     KernelCall kernel("IofCallDriver");
+    return call_below(operation, {});
+}
+
+NTSTATUS call_below(const std::shared_ptr<io::Operation> &operation, std::u16string_view above) {
     begin(operation);
     OperationState &state = state_of(*operation);
-    const Outcome outcome = run_pre_operations(operation);
+    const Outcome outcome = run_pre_operations(operation, above);
     state.waiter = true;
     if (outcome == Outcome::GoOn) {
         operation->state = io::Operation::State::Below;
@@ -287,7 +304,9 @@ NTSTATUS FilterManager::call(const std::shared_ptr<io::Operation> &operation) {
     // for it is drained, this thread goes on without it [SYNC-05].
     const auto completed = [&] { return operation->state == io::Operation::State::Completed; };
     while (!completed() && (state.parked || synchronised_post_due(*operation, state))) {
-        const auto look_again = [&] { return completed() || state.parked || !synchronised_post_due(*operation, state); };
+        const auto look_again = [&] {
+            return completed() || state.parked || !synchronised_post_due(*operation, state);
+        };
         if (!world().block(&state, look_again)) {
             break; // the world ends
         }

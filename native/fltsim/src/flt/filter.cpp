@@ -21,7 +21,9 @@ Driver *driver_of(PDRIVER_OBJECT object) {
 }
 
 /// FltMgr owns DriverUnload: a service stop comes in here. The loader calls FilterUnloadCallback itself and only checks the pointer.
-VOID NTAPI miniport_unload(PDRIVER_OBJECT DriverObject) { (void)DriverObject; }
+VOID NTAPI miniport_unload(PDRIVER_OBJECT DriverObject) {
+    (void)DriverObject;
+}
 
 /// Size of FLT_REGISTRATION for the registration version; 0 for a version that is refused [REG-01].
 size_t registration_size(USHORT version) {
@@ -35,7 +37,8 @@ size_t registration_size(USHORT version) {
 NTSTATUS copy_operations(Filter &filter, const FLT_OPERATION_REGISTRATION *entry) {
     for (; entry && entry->MajorFunction != static_cast<UCHAR>(IRP_MJ_OPERATION_END); ++entry) {
         const UCHAR major = entry->MajorFunction;
-        if (major == IRP_MJ_POWER || major == IRP_MJ_DEVICE_CHANGE || (major == IRP_MJ_SHUTDOWN && entry->PostOperation)) {
+        if (major == IRP_MJ_POWER || major == IRP_MJ_DEVICE_CHANGE ||
+            (major == IRP_MJ_SHUTDOWN && entry->PostOperation)) {
             return STATUS_INVALID_PARAMETER; // REG-05
         }
         filter.operations[major] = {true, entry->Flags, entry->PreOperation, entry->PostOperation};
@@ -117,8 +120,9 @@ void forget_filter(const std::shared_ptr<Filter> &filter) {
 void unregister_filter(const std::shared_ptr<Filter> &filter) {
     filter->unregistering = true;
     close_ports_for_unregister(*filter);
-    const FLT_INSTANCE_TEARDOWN_FLAGS reason = filter->mandatory_unload ? FLTFL_INSTANCE_TEARDOWN_MANDATORY_FILTER_UNLOAD
-                                                                        : FLTFL_INSTANCE_TEARDOWN_FILTER_UNLOAD;
+    const FLT_INSTANCE_TEARDOWN_FLAGS reason = filter->mandatory_unload
+                                                   ? FLTFL_INSTANCE_TEARDOWN_MANDATORY_FILTER_UNLOAD
+                                                   : FLTFL_INSTANCE_TEARDOWN_FILTER_UNLOAD;
     const auto next = [&]() -> std::shared_ptr<Instance> {
         for (const auto &instance : filter->instances) {
             if (instance->state != Instance::State::Gone) {
@@ -132,14 +136,20 @@ void unregister_filter(const std::shared_ptr<Filter> &filter) {
             teardown(instance, reason);
         } else if (!wait_for(
                        instance.get(),
-                       [&] { return instance->state == Instance::State::Active || instance->state == Instance::State::Gone; },
-                       [&] { return "instance " + describe(*instance) + ": another thread attaches or detaches it and does not end"; })) {
+                       [&] {
+                           return instance->state == Instance::State::Active ||
+                                  instance->state == Instance::State::Gone;
+                       },
+                       [&] {
+                           return "instance " + describe(*instance) +
+                                  ": another thread attaches or detaches it and does not end";
+                       })) {
             return; // the world ends
         }
     }
     const auto unreferenced = [&] {
-        return filter->references == 0 &&
-               std::all_of(filter->instances.begin(), filter->instances.end(), [](const auto &i) { return i->rundown == 0; });
+        return filter->references == 0 && std::all_of(filter->instances.begin(), filter->instances.end(),
+                                                      [](const auto &i) { return i->rundown == 0; });
     };
     if (!wait_for(filter.get(), unreferenced, [&] { return references_left(*filter); })) {
         return;

@@ -10,7 +10,7 @@
 namespace fltsim::flt {
 
 class FilterManager {
-public:
+  public:
     explicit FilterManager(World &world);
     ~FilterManager();
 
@@ -29,12 +29,16 @@ public:
     // ---- fltlib (called by the user side), all NTSTATUS, PASSIVE_LEVEL, in the caller's simulated thread --------------
     NTSTATUS load(std::u16string_view filter_name);
     NTSTATUS unload(std::u16string_view filter_name, bool mandatory = false);
-    NTSTATUS attach(std::u16string_view filter_name, io::Volume &volume, std::u16string_view instance_name /* "" = default */,
+    NTSTATUS attach(std::u16string_view filter_name, io::Volume &volume,
+                    std::u16string_view instance_name /* "" = default */,
                     std::u16string_view altitude /* "" = the instance definition's */, std::u16string *created_name);
-    NTSTATUS detach(std::u16string_view filter_name, io::Volume &volume, std::u16string_view instance_name /* "" = highest */);
-    NTSTATUS connect_port(std::u16string_view port_name, const void *context, uint16_t context_bytes, std::shared_ptr<Object> *port);
+    NTSTATUS detach(std::u16string_view filter_name, io::Volume &volume,
+                    std::u16string_view instance_name /* "" = highest */);
+    NTSTATUS connect_port(std::u16string_view port_name, const void *context, uint16_t context_bytes,
+                          std::shared_ptr<Object> *port);
     /// Buffers are the caller's own memory, handed to the driver as they are.
-    NTSTATUS send_message(Object &port, void *in, uint32_t in_bytes, void *out, uint32_t out_bytes, uint32_t *returned_bytes);
+    NTSTATUS send_message(Object &port, void *in, uint32_t in_bytes, void *out, uint32_t out_bytes,
+                          uint32_t *returned_bytes);
 
     /// For the report and for destroy: filters loaded, instances, references held.
     std::vector<std::string> describe() const;
@@ -43,12 +47,13 @@ public:
 
     /// Loads a driver that is part of the program (a test's recorder): its service is registered with this instance definition
     /// (flags: 1 = no automatic attach), then `entry` runs as a DriverEntry does.
-    NTSTATUS load_builtin(std::u16string_view name, std::u16string_view altitude, uint32_t flags, PDRIVER_INITIALIZE entry);
+    NTSTATUS load_builtin(std::u16string_view name, std::u16string_view altitude, uint32_t flags,
+                          PDRIVER_INITIALIZE entry);
 
     struct Impl; ///< flt/internal.hpp
     Impl &impl() { return *impl_; }
 
-private:
+  private:
     std::unique_ptr<Impl> impl_;
 };
 

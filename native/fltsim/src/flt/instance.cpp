@@ -131,7 +131,8 @@ std::optional<InstanceDefinition> instance_definition(std::u16string_view servic
         const auto found = name.empty() ? registry.find_string(key, u"DefaultInstance") : std::u16string(name);
         const auto altitude = found ? registry.find_string(key + u"\\" + *found, u"Altitude") : std::nullopt;
         if (altitude) {
-            return InstanceDefinition{*found, *altitude, registry.find_ulong(key + u"\\" + *found, u"Flags").value_or(0)};
+            return InstanceDefinition{*found, *altitude,
+                                      registry.find_ulong(key + u"\\" + *found, u"Flags").value_or(0)};
         }
     }
     return std::nullopt;
@@ -205,7 +206,9 @@ void teardown(const std::shared_ptr<Instance> &instance, FLT_INSTANCE_TEARDOWN_F
             break;
         }
         instance->state = State::WaitOutstanding;
-        if (!wait_for(instance.get(), [&] { return any_due(*instance) || quiet(); }, [&] { return outstanding(*instance); })) {
+        if (!wait_for(
+                instance.get(), [&] { return any_due(*instance) || quiet(); },
+                [&] { return outstanding(*instance); })) {
             return; // the world ends
         }
         instance->state = State::Draining;
@@ -291,8 +294,9 @@ using namespace fltsim;
 using namespace fltsim::flt;
 
 /// InstanceFullInformation of an instance. STATUS_BUFFER_TOO_SMALL with the size needed in *BytesReturned. IRQL <= APC_LEVEL.
-FLTSIM_KERNEL NTSTATUS FLTAPI FltGetInstanceInformation(PFLT_INSTANCE Instance, INSTANCE_INFORMATION_CLASS InformationClass,
-                                                        PVOID Buffer, ULONG BufferSize, PULONG BytesReturned) {
+FLTSIM_KERNEL NTSTATUS FLTAPI FltGetInstanceInformation(PFLT_INSTANCE Instance,
+                                                        INSTANCE_INFORMATION_CLASS InformationClass, PVOID Buffer,
+                                                        ULONG BufferSize, PULONG BytesReturned) {
     KernelCall call("FltGetInstanceInformation", APC_LEVEL);
     const auto instance = instance_of(Instance, "FltGetInstanceInformation");
     if (InformationClass != InstanceFullInformation) {
@@ -330,7 +334,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetInstanceInformation(PFLT_INSTANCE Instance, 
 
 /// The volume's device name. STATUS_BUFFER_TOO_SMALL (also without a buffer), with the bytes needed in *BufferSizeNeeded.
 /// IRQL <= APC_LEVEL.
-FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeName(PFLT_VOLUME Volume, PUNICODE_STRING VolumeName, PULONG BufferSizeNeeded) {
+FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeName(PFLT_VOLUME Volume, PUNICODE_STRING VolumeName,
+                                               PULONG BufferSizeNeeded) {
     KernelCall call("FltGetVolumeName", APC_LEVEL);
     const std::u16string &name = volume_of(Volume, "FltGetVolumeName")->volume->device_name;
     if (fault("FltGetVolumeName")) {
@@ -349,7 +354,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeName(PFLT_VOLUME Volume, PUNICODE_STRI
 }
 
 /// The volume of an open file, referenced (FltObjectDereference). IRQL <= APC_LEVEL.
-FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeFromFileObject(PFLT_FILTER Filter, PFILE_OBJECT FileObject, PFLT_VOLUME *RetVolume) {
+FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeFromFileObject(PFLT_FILTER Filter, PFILE_OBJECT FileObject,
+                                                         PFLT_VOLUME *RetVolume) {
     KernelCall call("FltGetVolumeFromFileObject", APC_LEVEL);
     filter_of(Filter, "FltGetVolumeFromFileObject");
     *RetVolume = nullptr;

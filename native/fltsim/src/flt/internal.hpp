@@ -53,9 +53,9 @@ struct Context {
     bool paged = false;
     PFLT_CONTEXT_CLEANUP_CALLBACK cleanup = nullptr;
     int references = 1;
-    bool linked = false;              ///< attached to an instance or file; that link holds one of the references
-    Instance *instance = nullptr;     ///< whose link
-    io::FileObject *file = nullptr;   ///< for a stream-handle context that is linked
+    bool linked = false; ///< attached to an instance or file; that link holds one of the references
+    Instance *instance = nullptr; ///< whose link
+    io::FileObject *file = nullptr; ///< for a stream-handle context that is linked
     void *body = nullptr;
 };
 
@@ -67,7 +67,7 @@ struct Driver {
     std::vector<uint8_t> extension; ///< opaque, zero
     std::unique_ptr<Image> image; ///< null for a built-in one
     PDRIVER_INITIALIZE entry = nullptr;
-    bool busy = false;            ///< a load or unload of it is running
+    bool busy = false; ///< a load or unload of it is running
 };
 
 /// PFLT_VOLUME
@@ -85,9 +85,9 @@ struct Instance {
     std::u16string name;
     std::u16string altitude;
     State state = State::Attaching;
-    int running = 0;             ///< pre- and post-operation callbacks executing
-    int pended = 0;              ///< post-operations pended
-    int rundown = 0;             ///< FltObjectReference, and accepted deferred work items until their routine returned [UNL-07]
+    int running = 0; ///< pre- and post-operation callbacks executing
+    int pended = 0; ///< post-operations pended
+    int rundown = 0; ///< FltObjectReference, and accepted deferred work items until their routine returned [UNL-07]
     Context *context = nullptr;
     std::list<Context *> file_contexts;
     bool deleting() const { return state != State::Attaching && state != State::Active; }
@@ -117,7 +117,7 @@ struct Connection {
     PVOID cookie = nullptr;
     State state = State::Connecting;
     bool kernel_closed = false; ///< FltCloseClientPort was called
-    int sending = 0;            ///< message callbacks executing
+    int sending = 0; ///< message callbacks executing
     PFLT_PORT handle() { return reinterpret_cast<PFLT_PORT>(this); }
 };
 
@@ -156,9 +156,9 @@ struct Frame {
 struct OperationState {
     uint64_t number = 0;
     std::vector<Frame> frames; ///< altitude high to low
-    int next = -1;             ///< the frame whose post-operation is due next, counting down
-    bool waiter = false;       ///< call() is still there to run synchronised post-operations
-    bool parked = false;       ///< completion waits for that thread
+    int next = -1; ///< the frame whose post-operation is due next, counting down
+    bool waiter = false; ///< call() is still there to run synchronised post-operations
+    bool parked = false; ///< completion waits for that thread
     NTSTATUS original_status = STATUS_SUCCESS;
     FLT_PARAMETERS original_parameters{};
     std::list<std::shared_ptr<io::Operation>>::iterator position;
@@ -173,9 +173,9 @@ struct CallRecord {
     std::shared_ptr<Instance> instance;
     size_t frame = 0;
     FLT_IO_PARAMETER_BLOCK before{};
-    bool running = true;      ///< the callback has not returned
-    bool queued = false;      ///< a deferred work item was accepted for it, or FltDoCompletionProcessingWhenSafe posted it
-    bool given_back = false;  ///< FltCompletePendedPostOperation was called
+    bool running = true; ///< the callback has not returned
+    bool queued = false; ///< a deferred work item was accepted for it, or FltDoCompletionProcessingWhenSafe posted it
+    bool given_back = false; ///< FltCompletePendedPostOperation was called
 };
 
 /// PFLT_DEFERRED_IO_WORKITEM
@@ -241,24 +241,27 @@ std::string describe(io::Operation &operation);
 const char *operation_name(UCHAR major);
 /// FLT_RELATED_OBJECTS of one call; poisoned when it goes [POST-25].
 class RelatedObjects {
-public:
+  public:
     RelatedObjects(Instance &instance, io::FileObject *file);
     ~RelatedObjects();
     RelatedObjects(const RelatedObjects &) = delete;
     RelatedObjects &operator=(const RelatedObjects &) = delete;
     PCFLT_RELATED_OBJECTS get() const { return objects_; }
 
-private:
+  private:
     PFLT_RELATED_OBJECTS objects_;
 };
-/// Waits for `pred` without limit; while the world is shut down 10 s at most, then stops it with V18 and `what` as a leak.
+/// Waits for `pred` without limit; while the world is shut down `patience_seconds` at most, then stops it with V18 and `what` as a leak.
 /// False when the world ends.
-bool wait_for(const void *channel, const std::function<bool()> &pred, const std::function<std::string()> &what);
+bool wait_for(const void *channel, const std::function<bool()> &pred, const std::function<std::string()> &what,
+              uint64_t patience_seconds = 10);
 /// Runs `fn` (model lock held) in a new system thread and waits for it.
 void run_in_system_thread(const char *name, const std::function<void()> &fn);
 
 // ---- dispatch.cpp, completion.cpp --------------------------------------------------------------------------------------
 OperationState &state_of(io::Operation &operation);
+/// FilterManager::call for an operation that only the instances below an altitude see (empty: all).
+NTSTATUS call_below(const std::shared_ptr<io::Operation> &operation, std::u16string_view above);
 /// New callback data for a call into `instance`.
 std::shared_ptr<CallRecord> open_call(CallRecord::Kind kind, const std::shared_ptr<io::Operation> &operation,
                                       const std::shared_ptr<Instance> &instance, size_t frame,

@@ -38,7 +38,8 @@ void remove_driver(Driver *driver) {
     if (m.drivers.size() == 1) {
         pool::report_leaks(); // pool blocks do not tell which driver has them
     }
-    const auto found = std::find_if(m.drivers.begin(), m.drivers.end(), [&](const auto &d) { return d.get() == driver; });
+    const auto found =
+        std::find_if(m.drivers.begin(), m.drivers.end(), [&](const auto &d) { return d.get() == driver; });
     m.drivers.erase(found);
 }
 
@@ -50,7 +51,8 @@ NTSTATUS start(std::unique_ptr<Driver> owned) {
     driver->extension.resize(kExtensionBytes);
     driver->object.Type = kTypeDriver;
     driver->object.Size = sizeof(DRIVER_OBJECT);
-    driver->object.DriverExtension = reinterpret_cast<decltype(driver->object.DriverExtension)>(driver->extension.data());
+    driver->object.DriverExtension =
+        reinterpret_cast<decltype(driver->object.DriverExtension)>(driver->extension.data());
     driver->object.DriverInit = driver->entry;
     driver->busy = true;
     m.drivers.push_back(std::move(owned));
@@ -70,7 +72,8 @@ NTSTATUS start(std::unique_ptr<Driver> owned) {
     for (const auto &filter : m.filters) {
         if (filter->driver == driver) {
             bugcheck("REG-09 DriverEntry failed and left its filter registered", "DriverEntry",
-                     "DriverEntry returned " + hex(status) + " without FltUnregisterFilter: its callbacks would run in an unloaded image");
+                     "DriverEntry returned " + hex(status) +
+                         " without FltUnregisterFilter: its callbacks would run in an unloaded image");
         }
     }
     remove_driver(driver);
@@ -144,7 +147,8 @@ NTSTATUS FilterManager::unload(std::u16string_view filter_name, bool mandatory) 
     run_in_system_thread("driver unload", [&] {
         if (!driver->object.DriverUnload) {
             bugcheck("KMDF-03 DriverUnload overwritten", "FltUnloadFilter",
-                     "DriverUnload belongs to the Filter Manager; WdfDriverInitNoDispatchOverride keeps the framework away from it");
+                     "DriverUnload belongs to the Filter Manager; WdfDriverInitNoDispatchOverride keeps the framework "
+                     "away from it");
         }
         DriverCall call("FilterUnloadCallback");
         status = filter->unload(mandatory ? FLTFL_FILTER_UNLOAD_MANDATORY : 0);
@@ -161,8 +165,10 @@ NTSTATUS FilterManager::unload(std::u16string_view filter_name, bool mandatory) 
         return status;
     }
     if (registered) {
-        bugcheck(mandatory ? "UNL-03 mandatory unload refused" : "UNL-04 unload without FltUnregisterFilter", "FilterUnloadCallback",
-                 "the image goes now, but the filter is still registered: its callbacks would run in an unloaded image");
+        bugcheck(
+            mandatory ? "UNL-03 mandatory unload refused" : "UNL-04 unload without FltUnregisterFilter",
+            "FilterUnloadCallback",
+            "the image goes now, but the filter is still registered: its callbacks would run in an unloaded image");
     }
     world().note("driver " + narrow(driver->service) + ": unloaded");
     remove_driver(driver);
@@ -173,12 +179,15 @@ std::vector<std::string> FilterManager::describe() const {
     std::vector<std::string> lines;
     for (const auto &filter : impl_->filters) {
         lines.push_back("filter " + narrow(filter->name) + ": " + std::to_string(filter->references) + " reference(s)" +
-                        (filter->unregistering ? ", unregistering" : filter->started ? "" : ", not started"));
-        static constexpr const char *kStates[] = {"attaching",           "active",            "teardown start", "draining",
-                                                  "waits for operations", "teardown complete", "gone"};
+                        (filter->unregistering ? ", unregistering"
+                         : filter->started     ? ""
+                                               : ", not started"));
+        static constexpr const char *kStates[] = {
+            "attaching", "active", "teardown start", "draining", "waits for operations", "teardown complete", "gone"};
         for (const auto &instance : filter->instances) {
-            lines.push_back("instance " + flt::describe(*instance) + ": " + kStates[static_cast<int>(instance->state)] + ", " +
-                            std::to_string(instance->pended) + " pended, " + std::to_string(instance->rundown) + " reference(s)");
+            lines.push_back("instance " + flt::describe(*instance) + ": " + kStates[static_cast<int>(instance->state)] +
+                            ", " + std::to_string(instance->pended) + " pended, " + std::to_string(instance->rundown) +
+                            " reference(s)");
         }
     }
     for (const auto &operation : impl_->operations) {
@@ -217,7 +226,8 @@ void FilterManager::shutdown() {
         if (NT_SUCCESS(unload(driver->service, true))) {
             continue;
         }
-        m.world.leak("filter " + narrow(filter->name) + ": it cannot be unloaded (no FilterUnloadCallback, or service stop not supported)");
+        m.world.leak("filter " + narrow(filter->name) +
+                     ": it cannot be unloaded (no FilterUnloadCallback, or service stop not supported)");
         unregister_filter(filter);
         remove_driver(driver);
     }

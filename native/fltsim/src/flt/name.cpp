@@ -82,7 +82,7 @@ NTSTATUS query(const CallRecord &call, FLT_FILE_NAME_OPTIONS options, PFLT_FILE_
     }
     if (unsafe(call)) {
         return method == FLT_FILE_NAME_QUERY_ALWAYS_ALLOW_CACHE_LOOKUP ? STATUS_FLT_NAME_CACHE_MISS
-                                                                        : STATUS_FLT_INVALID_NAME_REQUEST;
+                                                                       : STATUS_FLT_INVALID_NAME_REQUEST;
     }
     if (format == FLT_FILE_NAME_SHORT) {
         if (pre_create) {
@@ -146,7 +146,8 @@ using namespace fltsim::flt;
 
 /// The name of the operation's file, referenced. STATUS_FLT_INVALID_NAME_REQUEST where it is not safe to ask, STATUS_FLT_NAME_CACHE_MISS,
 /// STATUS_INVALID_PARAMETER, STATUS_INSUFFICIENT_RESOURCES, or the file system's answer [NAME-01..03]. IRQL <= APC_LEVEL.
-FLTSIM_KERNEL NTSTATUS FLTAPI FltGetFileNameInformation(PFLT_CALLBACK_DATA CallbackData, FLT_FILE_NAME_OPTIONS NameOptions,
+FLTSIM_KERNEL NTSTATUS FLTAPI FltGetFileNameInformation(PFLT_CALLBACK_DATA CallbackData,
+                                                        FLT_FILE_NAME_OPTIONS NameOptions,
                                                         PFLT_FILE_NAME_INFORMATION *FileNameInformation) {
     KernelCall call("FltGetFileNameInformation", APC_LEVEL);
     *FileNameInformation = nullptr;
@@ -199,7 +200,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltParseFileNameInformation(PFLT_FILE_NAME_INFORMA
 /// The target of a rename or link, before it happens [NAME-06]. STATUS_INVALID_PARAMETER, STATUS_NOT_SAME_DEVICE,
 /// STATUS_INSUFFICIENT_RESOURCES, or the file system's answer. IRQL <= APC_LEVEL.
 FLTSIM_KERNEL NTSTATUS FLTAPI FltGetDestinationFileNameInformation(PFLT_INSTANCE Instance, PFILE_OBJECT FileObject,
-                                                                   HANDLE RootDirectory, PWSTR FileName, ULONG FileNameLength,
+                                                                   HANDLE RootDirectory, PWSTR FileName,
+                                                                   ULONG FileNameLength,
                                                                    FLT_FILE_NAME_OPTIONS NameOptions,
                                                                    PFLT_FILE_NAME_INFORMATION *RetFileNameInformation) {
     constexpr const char *kApi = "FltGetDestinationFileNameInformation";

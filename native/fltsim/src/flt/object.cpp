@@ -10,7 +10,9 @@
 
 namespace fltsim::flt {
 
-FilterManager::Impl &manager() { return world().flt->impl(); }
+FilterManager::Impl &manager() {
+    return world().flt->impl();
+}
 
 std::string narrow(std::u16string_view text) {
     std::string result;
@@ -92,7 +94,8 @@ VolumeState &volume_state(io::Volume &volume) {
 }
 
 std::string describe(const Instance &instance) {
-    return narrow(instance.name) + "@" + narrow(instance.altitude) + " on " + narrow(instance.volume->volume->dos_name);
+    return narrow(instance.name) + "@" + narrow(instance.altitude) + " (" + narrow(instance.volume->volume->dos_name) +
+           ")";
 }
 
 const char *operation_name(UCHAR major) {
@@ -140,7 +143,9 @@ const char *operation_name(UCHAR major) {
 }
 
 std::string describe(io::Operation &operation) {
-    const char *form = operation.form == io::Form::Irp ? "irp" : operation.form == io::Form::FastIo ? "fast" : "fsfilter";
+    const char *form = operation.form == io::Form::Irp      ? "irp"
+                       : operation.form == io::Form::FastIo ? "fast"
+                                                            : "fsfilter";
     const char *name = operation_name(operation.major);
     std::string text = "op ";
     if (operation.flt_state) {
@@ -170,15 +175,18 @@ RelatedObjects::RelatedObjects(Instance &instance, io::FileObject *file) {
     std::memcpy(static_cast<void *>(objects_), &objects, sizeof objects);
 }
 
-RelatedObjects::~RelatedObjects() { manager().memory.release(const_cast<PFLT_RELATED_OBJECTS>(objects_)); }
+RelatedObjects::~RelatedObjects() {
+    manager().memory.release(const_cast<PFLT_RELATED_OBJECTS>(objects_));
+}
 
-bool wait_for(const void *channel, const std::function<bool()> &pred, const std::function<std::string()> &what) {
+bool wait_for(const void *channel, const std::function<bool()> &pred, const std::function<std::string()> &what,
+              uint64_t patience_seconds) {
     auto &m = manager();
     const auto entry = m.waits.insert(channel);
     bool done = m.shutting_down ? pred() : world().block(channel, [&] { return pred() || m.shutting_down; }) && pred();
     if (!done && m.shutting_down) {
-        constexpr uint64_t kPatience100ns = 10ull * 10'000'000;
-        done = world().block(channel, pred, world().interrupt_time_100ns() + kPatience100ns);
+        constexpr uint64_t kSecond100ns = 10'000'000;
+        done = world().block(channel, pred, world().interrupt_time_100ns() + patience_seconds * kSecond100ns);
         if (!done && !world().ending()) {
             const std::string text = what();
             world().leak(text);
@@ -200,9 +208,18 @@ void run_in_system_thread(const char *name, const std::function<void()> &fn) {
         shared->done = true;
         world().wake(shared.get());
     });
+    // More patient than the waits inside, which know better what is missing.
+    constexpr uint64_t kPatienceSeconds = 20;
     wait_for(
         shared.get(), [&] { return shared->done; },
-        [&] { return std::string("the system thread \"") + name + "\" does not come back from the driver"; });
+        [&] {
+            std::string text = std::string("the system thread \"") + name + "\" does not come back from the driver";
+            for (const std::string &line : world().flt->describe()) {
+                text += "; " + line;
+            }
+            return text;
+        },
+        kPatienceSeconds);
 }
 
 } // namespace fltsim::flt

@@ -42,7 +42,7 @@ void disconnect(const std::shared_ptr<Connection> &connection) {
 
 /// The user's handle of a connection.
 class PortHandle : public Object {
-public:
+  public:
     explicit PortHandle(std::shared_ptr<Connection> connection) : connection(std::move(connection)) {}
     const char *type_name() const override { return "port"; }
     std::string describe() const override { return "port " + narrow(connection->port->name); }
@@ -76,7 +76,8 @@ void close_ports_for_unregister(Filter &filter) {
             bugcheck("V17 port not closed before FltUnregisterFilter", "FltUnregisterFilter",
                      "port " + narrow(port->name) + " is open and has connections: on Windows this can hang [UNL-04]");
         }
-        world().leak("port " + narrow(port->name) + ": FltCloseCommunicationPort was not called before FltUnregisterFilter (V17)");
+        world().leak("port " + narrow(port->name) +
+                     ": FltCloseCommunicationPort was not called before FltUnregisterFilter (V17)");
         m.graveyard.push_back(port);
         m.ports.erase(m.ports.begin() + static_cast<std::ptrdiff_t>(i));
     }
@@ -90,9 +91,15 @@ void close_ports_for_unregister(Filter &filter) {
         if (connection->state == Connection::State::Connected) {
             disconnect(connection);
         } else if (!wait_for(
-                       connection.get(), [&] { return connection->state != Connection::State::Connecting &&
-                                                      connection->state != Connection::State::Disconnecting; },
-                       [&] { return "port " + narrow(connection->port->name) + ": a connect or disconnect callback does not return"; })) {
+                       connection.get(),
+                       [&] {
+                           return connection->state != Connection::State::Connecting &&
+                                  connection->state != Connection::State::Disconnecting;
+                       },
+                       [&] {
+                           return "port " + narrow(connection->port->name) +
+                                  ": a connect or disconnect callback does not return";
+                       })) {
             return;
         }
     }
@@ -218,7 +225,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltCreateCommunicationPort(PFLT_FILTER Filter, PFL
                                                          POBJECT_ATTRIBUTES ObjectAttributes, PVOID ServerPortCookie,
                                                          PFLT_CONNECT_NOTIFY ConnectNotifyCallback,
                                                          PFLT_DISCONNECT_NOTIFY DisconnectNotifyCallback,
-                                                         PFLT_MESSAGE_NOTIFY MessageNotifyCallback, LONG MaxConnections) {
+                                                         PFLT_MESSAGE_NOTIFY MessageNotifyCallback,
+                                                         LONG MaxConnections) {
     constexpr const char *kApi = "FltCreateCommunicationPort";
     KernelCall call(kApi, PASSIVE_LEVEL);
     const auto filter = filter_of(Filter, kApi);
@@ -229,8 +237,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltCreateCommunicationPort(PFLT_FILTER Filter, PFL
     if (filter->unregistering) {
         return STATUS_FLT_DELETING_OBJECT;
     }
-    if ((ObjectAttributes->Attributes & OBJ_KERNEL_HANDLE) == 0 || !ObjectAttributes->ObjectName || !ConnectNotifyCallback ||
-        !DisconnectNotifyCallback || MaxConnections <= 0) {
+    if ((ObjectAttributes->Attributes & OBJ_KERNEL_HANDLE) == 0 || !ObjectAttributes->ObjectName ||
+        !ConnectNotifyCallback || !DisconnectNotifyCallback || MaxConnections <= 0) {
         return STATUS_INVALID_PARAMETER;
     }
     auto port = std::make_shared<fltsim::flt::ServerPort>();
@@ -242,7 +250,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltCreateCommunicationPort(PFLT_FILTER Filter, PFL
     port->message = MessageNotifyCallback;
     port->max_connections = MaxConnections;
     auto &m = manager();
-    if (std::any_of(m.ports.begin(), m.ports.end(), [&](const auto &other) { return equal_names(other->name, port->name); })) {
+    if (std::any_of(m.ports.begin(), m.ports.end(),
+                    [&](const auto &other) { return equal_names(other->name, port->name); })) {
         return STATUS_OBJECT_NAME_COLLISION;
     }
     m.ports.push_back(port);
@@ -260,10 +269,12 @@ FLTSIM_KERNEL VOID FLTAPI FltCloseCommunicationPort(PFLT_PORT ServerPort) {
 }
 
 /// IRQL <= APC_LEVEL.
-FLTSIM_KERNEL NTSTATUS FLTAPI FltSendMessage(PFLT_FILTER Filter, PFLT_PORT *ClientPort, PVOID SenderBuffer, ULONG SenderBufferLength,
-                                             PVOID ReplyBuffer, PULONG ReplyLength, PLARGE_INTEGER Timeout) {
+FLTSIM_KERNEL NTSTATUS FLTAPI FltSendMessage(PFLT_FILTER Filter, PFLT_PORT *ClientPort, PVOID SenderBuffer,
+                                             ULONG SenderBufferLength, PVOID ReplyBuffer, PULONG ReplyLength,
+                                             PLARGE_INTEGER Timeout) {
     KernelCall call("FltSendMessage", APC_LEVEL);
-    (void)Filter, (void)ClientPort, (void)SenderBuffer, (void)SenderBufferLength, (void)ReplyBuffer, (void)ReplyLength, (void)Timeout;
+    (void)Filter, (void)ClientPort, (void)SenderBuffer, (void)SenderBufferLength, (void)ReplyBuffer, (void)ReplyLength,
+        (void)Timeout;
     unmodelled("FltSendMessage", "messages from the driver to user mode");
 }
 

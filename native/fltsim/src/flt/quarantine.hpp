@@ -12,7 +12,7 @@
 namespace fltsim::flt {
 
 class Quarantine {
-public:
+  public:
     ~Quarantine();
     /// Never null; filled with `fill`.
     void *allocate(size_t bytes, const char *what, unsigned char fill = 0);
@@ -21,7 +21,7 @@ public:
     /// Whether the address is a block that was released and is still in quarantine.
     bool released(const void *block) const;
 
-private:
+  private:
     struct Block {
         size_t bytes = 0;
         const char *what = "";

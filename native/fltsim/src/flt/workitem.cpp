@@ -72,7 +72,8 @@ DeferredItem &item_of(PFLT_DEFERRED_IO_WORKITEM item, const char *api) {
     const auto found = m.items.find(item);
     if (found == m.items.end()) {
         bugcheck("V4 deferred work item", api,
-                 m.memory.released(item) ? "the work item was freed already" : "the pointer is not a deferred work item");
+                 m.memory.released(item) ? "the work item was freed already"
+                                         : "the pointer is not a deferred work item");
     }
     return found->second;
 }
@@ -92,8 +93,7 @@ FLTSIM_KERNEL PFLT_DEFERRED_IO_WORKITEM FLTAPI FltAllocateDeferredIoWorkItem(voi
     }
     auto &m = manager();
     constexpr size_t kOpaqueBytes = 64;
-    auto *item = static_cast<PFLT_DEFERRED_IO_WORKITEM>(
-        m.memory.allocate(kOpaqueBytes, "deferred work item", 0xCC));
+    auto *item = static_cast<PFLT_DEFERRED_IO_WORKITEM>(m.memory.allocate(kOpaqueBytes, "deferred work item", 0xCC));
     m.items[item] = DeferredItem{};
     return item;
 }
@@ -102,7 +102,8 @@ FLTSIM_KERNEL PFLT_DEFERRED_IO_WORKITEM FLTAPI FltAllocateDeferredIoWorkItem(voi
 FLTSIM_KERNEL VOID FLTAPI FltFreeDeferredIoWorkItem(PFLT_DEFERRED_IO_WORKITEM FltWorkItem) {
     KernelCall call("FltFreeDeferredIoWorkItem");
     if (item_of(FltWorkItem, "FltFreeDeferredIoWorkItem").state == DeferredItem::State::Queued) {
-        bugcheck("V4 deferred work item", "FltFreeDeferredIoWorkItem", "the work item is queued: its routine has not run yet");
+        bugcheck("V4 deferred work item", "FltFreeDeferredIoWorkItem",
+                 "the work item is queued: its routine has not run yet");
     }
     manager().items.erase(FltWorkItem);
     manager().memory.release(FltWorkItem);
@@ -144,7 +145,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltQueueDeferredIoWorkItem(PFLT_DEFERRED_IO_WORKIT
     }
     if (!NT_SUCCESS(status)) {
         world().note(describe(*call->operation) + ": queueing refused, " +
-                     (status == STATUS_FLT_DELETING_OBJECT ? "STATUS_FLT_DELETING_OBJECT" : "STATUS_FLT_NOT_SAFE_TO_POST_OPERATION"));
+                     (status == STATUS_FLT_DELETING_OBJECT ? "STATUS_FLT_DELETING_OBJECT"
+                                                           : "STATUS_FLT_NOT_SAFE_TO_POST_OPERATION"));
         return status;
     }
 

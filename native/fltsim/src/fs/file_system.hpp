@@ -8,7 +8,7 @@
 namespace fltsim::fs {
 
 class FileSystem {
-public:
+  public:
     virtual ~FileSystem() = default;
     /// An IRP operation arrived. Sets io_status and calls FilterManager::complete() inline or later. Returns STATUS_PENDING or the status.
     virtual NTSTATUS dispatch(const std::shared_ptr<io::Operation> &operation) = 0;

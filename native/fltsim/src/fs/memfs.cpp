@@ -13,9 +13,13 @@ MemFileSystem::MemFileSystem(io::IoManager::Impl &manager, io::Volume &volume) :
 
 MemFileSystem::~MemFileSystem() = default;
 
-int64_t MemFileSystem::now() const { return static_cast<int64_t>(manager_.world.system_time_100ns()); }
+int64_t MemFileSystem::now() const {
+    return static_cast<int64_t>(manager_.world.system_time_100ns());
+}
 
-void MemFileSystem::make_directory(std::u16string_view name) { root_->add_child(make_node(true, 0), name); }
+void MemFileSystem::make_directory(std::u16string_view name) {
+    root_->add_child(make_node(true, 0), name);
+}
 
 std::shared_ptr<io::Cache> MemFileSystem::cache_of(const io::FileObject &file) {
     const Node *node = node_of(file);

@@ -23,7 +23,7 @@ struct StorageRequest {
 };
 
 class MemFileSystem : public FileSystem {
-public:
+  public:
     MemFileSystem(io::IoManager::Impl &manager, io::Volume &volume);
     ~MemFileSystem() override;
 
@@ -37,7 +37,7 @@ public:
     /// The cache of an open file; null for directories and volumes.
     static std::shared_ptr<io::Cache> cache_of(const io::FileObject &file);
 
-private:
+  private:
     using OperationPointer = std::shared_ptr<io::Operation>;
     bool ntfs() const { return volume_.profile == io::FsProfile::Ntfs; }
     NTSTATUS process(const OperationPointer &operation);

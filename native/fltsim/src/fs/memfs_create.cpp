@@ -116,8 +116,8 @@ NTSTATUS MemFileSystem::create(io::Operation &operation) {
     io::FileObject &file = *operation.file;
     const UNICODE_STRING &name = file.native.FileName;
     ParsedPath path;
-    NTSTATUS status = parse_path({reinterpret_cast<const char16_t *>(name.Buffer), name.Length / sizeof(WCHAR)}, ntfs(),
-                                 &path);
+    NTSTATUS status =
+        parse_path({reinterpret_cast<const char16_t *>(name.Buffer), name.Length / sizeof(WCHAR)}, ntfs(), &path);
     if (!NT_SUCCESS(status)) {
         return status;
     }

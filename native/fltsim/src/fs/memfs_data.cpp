@@ -13,8 +13,12 @@ namespace {
 constexpr uint64_t WHOLE_FILE = UINT64_MAX;
 constexpr uint64_t MAX_FILE_BYTES = uint64_t{1} << 40;
 
-bool paging(const io::Operation &operation) { return (operation.irp_flags & IRP_PAGING_IO) != 0; }
-bool non_cached_flag(const io::Operation &operation) { return (operation.irp_flags & IRP_NOCACHE) != 0; }
+bool paging(const io::Operation &operation) {
+    return (operation.irp_flags & IRP_PAGING_IO) != 0;
+}
+bool non_cached_flag(const io::Operation &operation) {
+    return (operation.irp_flags & IRP_NOCACHE) != 0;
+}
 
 /// The volume itself and directories have no data.
 NTSTATUS check_has_data(const io::Operation &operation) {
@@ -124,6 +128,7 @@ NTSTATUS MemFileSystem::cached_write(io::Operation &operation) {
     Node &node = *node_of(file);
     const auto &parameters = operation.parameters.Write;
     node.cache->initialise(file);
+    WriteLock lock(node);
     const uint64_t offset = write_offset(operation, node);
     const uint64_t end = offset + parameters.Length;
     NTSTATUS status = node.cache->write(file, offset, parameters.WriteBuffer, parameters.Length);
@@ -140,6 +145,7 @@ NTSTATUS MemFileSystem::cached_write(io::Operation &operation) {
     file.native.Flags |= FO_FILE_MODIFIED;
     operation.io_status.Information = parameters.Length;
     advance_position(file, static_cast<int64_t>(end));
+    lock.release();
     const bool through = file.write_through || (operation.operation_flags & SL_WRITE_THROUGH) != 0;
     if (through && operation.form == io::Form::Irp) {
         status = node.cache->flush(file, offset, parameters.Length); // nested paging writes [SEQ-08]

@@ -78,7 +78,8 @@ bool next_entry(const Node &directory, const OpenState &open, Entry *entry, uint
         for (; *dots < 2; ++*dots) {
             const std::u16string_view name = *dots == 0 ? u"." : u"..";
             if (name_matches(open.pattern, name)) {
-                *entry = {std::u16string(name), *dots == 0 || directory.parent == nullptr ? &directory : directory.parent};
+                *entry = {std::u16string(name),
+                          *dots == 0 || directory.parent == nullptr ? &directory : directory.parent};
                 ++*dots;
                 return true;
             }

@@ -47,7 +47,7 @@ FILE_NETWORK_OPEN_INFORMATION network_open(const Node &node) {
 
 /// Writes into the operation's buffer.
 class Answer {
-public:
+  public:
     Answer(io::Operation &operation)
         : operation_(operation), buffer_(static_cast<uint8_t *>(operation.parameters.QueryFileInformation.InfoBuffer)),
           length_(operation.parameters.QueryFileInformation.Length) {}
@@ -110,7 +110,7 @@ public:
         return name(NAME_AT, node.path());
     }
 
-private:
+  private:
     io::Operation &operation_;
     uint8_t *buffer_;
     ULONG length_;

@@ -51,7 +51,8 @@ NTSTATUS MemFileSystem::set_information(io::Operation &operation) {
     case FileAllocationInformation:
         return set_allocation(operation);
     case FilePositionInformation:
-        operation.file->native.CurrentByteOffset = information_of<FILE_POSITION_INFORMATION>(operation).CurrentByteOffset;
+        operation.file->native.CurrentByteOffset =
+            information_of<FILE_POSITION_INFORMATION>(operation).CurrentByteOffset;
         return STATUS_SUCCESS;
     default:
         return STATUS_INVALID_PARAMETER;
@@ -62,7 +63,8 @@ NTSTATUS MemFileSystem::set_basic(io::Operation &operation) {
     Node &node = *node_of(*operation.file);
     const auto wanted = information_of<FILE_BASIC_INFORMATION>(operation);
     constexpr int64_t LOWEST_TIME = -2;
-    for (const LARGE_INTEGER time : {wanted.CreationTime, wanted.LastAccessTime, wanted.LastWriteTime, wanted.ChangeTime}) {
+    for (const LARGE_INTEGER time :
+         {wanted.CreationTime, wanted.LastAccessTime, wanted.LastWriteTime, wanted.ChangeTime}) {
         if (time.QuadPart < LOWEST_TIME) {
             return STATUS_INVALID_PARAMETER;
         }
@@ -115,7 +117,8 @@ NTSTATUS MemFileSystem::rename(io::Operation &operation) {
                             ? information.Flags
                             : (information.ReplaceIfExists ? FILE_RENAME_REPLACE_IF_EXISTS : 0);
     std::u16string name(information.FileNameLength / sizeof(WCHAR), u'\0');
-    memcpy(name.data(), static_cast<const uint8_t *>(parameters.InfoBuffer) + offsetof(FILE_RENAME_INFORMATION, FileName),
+    memcpy(name.data(),
+           static_cast<const uint8_t *>(parameters.InfoBuffer) + offsetof(FILE_RENAME_INFORMATION, FileName),
            name.size() * sizeof(WCHAR));
     Node *parent = node.parent;
     if (parameters.ParentOfTarget != nullptr) {

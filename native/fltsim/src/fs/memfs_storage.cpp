@@ -79,6 +79,9 @@ NTSTATUS MemFileSystem::non_cached(const OperationPointer &operation) {
     if (!reads) {
         node.times.written = node.times.changed = now();
     }
+    if (operation->cancel_requested) {
+        return STATUS_CANCELLED;
+    }
     const auto request = std::make_shared<StorageRequest>();
     request->waited_for = file.synchronous;
     operation->fs_state = request;

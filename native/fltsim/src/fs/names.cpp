@@ -63,9 +63,13 @@ bool matches(std::u16string_view expression, std::u16string_view name) {
 
 } // namespace
 
-std::u16string fold(std::u16string_view name) { return upcase(name); }
+std::u16string fold(std::u16string_view name) {
+    return upcase(name);
+}
 
-bool equal_names(std::u16string_view a, std::u16string_view b) { return equal_ignoring_case(a, b); }
+bool equal_names(std::u16string_view a, std::u16string_view b) {
+    return equal_ignoring_case(a, b);
+}
 
 NTSTATUS check_component(std::u16string_view name, bool has_streams) {
     if (name.empty() || name.size() > MAX_COMPONENT_CHARS || name == u"." || name == u"..") {

@@ -19,7 +19,7 @@ bool equal_names(std::u16string_view a, std::u16string_view b);
 
 /// A path relative to its volume in parts.
 struct ParsedPath {
-    bool volume = false;           ///< empty: the volume itself
+    bool volume = false; ///< empty: the volume itself
     bool trailing_backslash = false;
     std::vector<std::u16string> components;
 };

@@ -14,7 +14,9 @@ namespace {
 constexpr ACCESS_MASK READS = FILE_READ_DATA | FILE_EXECUTE;
 constexpr ACCESS_MASK WRITES = FILE_WRITE_DATA | FILE_APPEND_DATA;
 
-bool shares(ULONG share, ULONG bit) { return (share & bit) != 0; }
+bool shares(ULONG share, ULONG bit) {
+    return (share & bit) != 0;
+}
 
 } // namespace
 
@@ -25,8 +27,8 @@ bool ShareCounts::allows(ACCESS_MASK access, ULONG share) const {
     if (!reads && !writes && !deletes) {
         return true;
     }
-    const bool others_allow = (!reads || shared_read == opens) && (!writes || shared_write == opens) &&
-                              (!deletes || shared_delete == opens);
+    const bool others_allow =
+        (!reads || shared_read == opens) && (!writes || shared_write == opens) && (!deletes || shared_delete == opens);
     const bool allows_others = (readers == 0 || shares(share, FILE_SHARE_READ)) &&
                                (writers == 0 || shares(share, FILE_SHARE_WRITE)) &&
                                (deleters == 0 || shares(share, FILE_SHARE_DELETE));
@@ -150,9 +152,8 @@ ULONG Node::visible_attributes() const {
 }
 
 bool Node::open_below() const {
-    return std::any_of(children.begin(), children.end(), [](const auto &entry) {
-        return entry.second->handles != 0 || entry.second->open_below();
-    });
+    return std::any_of(children.begin(), children.end(),
+                       [](const auto &entry) { return entry.second->handles != 0 || entry.second->open_below(); });
 }
 
 } // namespace fltsim::fs

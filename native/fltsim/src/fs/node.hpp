@@ -40,11 +40,11 @@ struct FileTimes {
 };
 
 class Node : public io::CachedFile, public std::enable_shared_from_this<Node> {
-public:
+  public:
     using Page = std::array<uint8_t, io::Cache::PAGE>;
 
     uint64_t id = 0;
-    std::u16string name;    ///< as given; empty for the root
+    std::u16string name; ///< as given; empty for the root
     Node *parent = nullptr; ///< null for the root, and once unlinked
     bool root = false;
     bool directory = false;
@@ -55,10 +55,11 @@ public:
     uint64_t size = 0; ///< end of file
     uint64_t allocation = 0;
     std::map<std::u16string, std::shared_ptr<Node>> children; ///< by folded name
-    std::shared_ptr<io::Cache> cache;                         ///< files only
+    std::shared_ptr<io::Cache> cache; ///< files only
     SECTION_OBJECT_POINTERS section_pointers{};
     ShareCounts share;
     uint32_t handles = 0; ///< opens that have not been cleaned up
+    bool writing = false; ///< a cached write is on its way: see WriteLock
 
     uint64_t end_of_file() const override { return size; }
     bool same_on_disk(uint64_t page, const uint8_t *data) const override;
@@ -78,7 +79,7 @@ public:
     /// Whether a file below this directory is open.
     bool open_below() const;
 
-private:
+  private:
     std::unordered_map<uint64_t, Page> disk_; ///< absent: zeros
 };
 
@@ -94,7 +95,36 @@ struct OpenState {
     std::u16string last; ///< folded name of the last entry returned
 };
 
-inline Node *node_of(const io::FileObject &file) { return static_cast<Node *>(file.fcb.get()); }
-inline OpenState *open_of(const io::FileObject &file) { return static_cast<OpenState *>(file.fs_context.get()); }
+/// RAII: cached writes of a file go one after the other, from finding the end of the file to moving it. Paging I/O does not need it.
+class WriteLock {
+  public:
+    explicit WriteLock(Node &node) : node_(node) {
+        while (node_.writing &&
+               (world().block(&node_.writing, [this] { return !node_.writing; }) || !world().ending())) {
+        }
+        node_.writing = true;
+    }
+    ~WriteLock() { release(); }
+    WriteLock(const WriteLock &) = delete;
+    WriteLock &operator=(const WriteLock &) = delete;
+    void release() {
+        if (!released_) {
+            released_ = true;
+            node_.writing = false;
+            world().wake(&node_.writing);
+        }
+    }
+
+  private:
+    Node &node_;
+    bool released_ = false;
+};
+
+inline Node *node_of(const io::FileObject &file) {
+    return static_cast<Node *>(file.fcb.get());
+}
+inline OpenState *open_of(const io::FileObject &file) {
+    return static_cast<OpenState *>(file.fs_context.get());
+}
 
 } // namespace fltsim::fs

@@ -6,18 +6,23 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace fltsim::io {
 
 namespace {
 
-uint64_t pages_of(uint64_t bytes) { return (bytes + Cache::PAGE - 1) / Cache::PAGE; }
+uint64_t pages_of(uint64_t bytes) {
+    return (bytes + Cache::PAGE - 1) / Cache::PAGE;
+}
 
 } // namespace
 
 Cache::Cache(IoManager::Impl &manager, CachedFile &file) : file_(file), link_(manager.link) {}
 
-Cache::Page &Cache::page(uint64_t index) { return pages_[index]; }
+Cache::Page &Cache::page(uint64_t index) {
+    return pages_[index];
+}
 
 uint8_t *Cache::memory(uint64_t index, Page &page) {
     if (index < region_pages_) {
@@ -48,7 +53,9 @@ void Cache::schedule() {
     }
 }
 
-bool Cache::take_extended() { return std::exchange(extended_, false); }
+bool Cache::take_extended() {
+    return std::exchange(extended_, false);
+}
 
 void Cache::initialise(FileObject &file) {
     if (file.cache_initialised) {
@@ -60,6 +67,10 @@ void Cache::initialise(FileObject &file) {
         file.native.SectionObjectPointer->SharedCacheMap = this;
     }
     ++users_;
+    set_backing(file);
+}
+
+void Cache::set_backing(FileObject &file) {
     const auto link = link_.lock();
     if (!backing_ && link && link->manager != nullptr) {
         backing_ = file.shared_from_this();
@@ -80,7 +91,9 @@ void Cache::uninitialise(FileObject &file) {
     release_backing();
 }
 
-std::shared_ptr<FileObject> Cache::backing(FileObject &fallback) { return backing_ ? backing_ : fallback.shared_from_this(); }
+std::shared_ptr<FileObject> Cache::backing(FileObject &fallback) {
+    return backing_ ? backing_ : fallback.shared_from_this();
+}
 
 void Cache::release_backing() {
     if (backing_ && users_ == 0 && sections_ == 0 && writes_in_flight_ == 0 && !dirty()) {
@@ -187,7 +200,6 @@ NTSTATUS Cache::write(FileObject &file, uint64_t offset, const void *from, uint3
         in += part;
         at += part;
     }
-    ++generation_;
     schedule();
     return STATUS_SUCCESS;
 }
@@ -243,6 +255,10 @@ NTSTATUS Cache::write_dirty(FileObject &file, uint64_t offset, uint64_t length) 
 }
 
 NTSTATUS Cache::flush(FileObject &file, uint64_t offset, uint64_t length) {
+    if (pages_.empty()) {
+        return STATUS_SUCCESS; // was never cached
+    }
+    const auto keep = shared_from_this();
     const auto link = link_.lock();
     const std::shared_ptr<FileObject> target = backing(file);
     const NTSTATUS acquired = link->manager->fs_filter(IRP_MJ_ACQUIRE_FOR_CC_FLUSH, *target);
@@ -292,7 +308,7 @@ void Cache::truncate(uint64_t new_size) {
 
 // ---- sections --------------------------------------------------------------------------------------------------------------------
 
-bool Cache::add_section(uint64_t size, bool writable) {
+bool Cache::add_section(FileObject &file, uint64_t size, bool writable) {
     constexpr uint64_t SMALLEST_REGION = 1u << 20;
     if (pages_of(size) > region_pages_) {
         if (region_) {
@@ -306,6 +322,7 @@ bool Cache::add_section(uint64_t size, bool writable) {
         move_to_region();
     }
     ++sections_;
+    set_backing(file);
     writable_sections_ += writable ? 1 : 0;
     return true;
 }
@@ -333,7 +350,6 @@ void Cache::collect_mapped_changes() {
         }
     }
     if (changed) {
-        ++generation_;
         schedule();
     }
 }

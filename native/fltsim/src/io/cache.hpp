@@ -5,6 +5,7 @@
 // Invariants
 // - A page that is not valid here is read by paging I/O, a dirty one reaches the disk by paging I/O only; both go through the filters.
 // - No paging I/O is on its way while page memory is being changed: it works on copies, so other threads may use the cache meanwhile.
+// - While there are dirty pages or sections, there is a backing file object, and with it the file.
 // - While the file is mapped, its pages lie in one region of memory that views point into; what views changed is found by
 //   comparing with the disk (hosts have no dirty bits to offer).
 #pragma once
@@ -20,7 +21,7 @@ namespace fltsim::io {
 
 /// What the cache asks of the file it caches.
 class CachedFile {
-public:
+  public:
     virtual ~CachedFile() = default;
     virtual uint64_t end_of_file() const = 0;
     /// Whether the disk holds these bytes of the page (only those before the end of the file count).
@@ -28,7 +29,7 @@ public:
 };
 
 class Cache : public std::enable_shared_from_this<Cache> {
-public:
+  public:
     static constexpr uint64_t PAGE = 4096;
     static constexpr uint64_t MAX_TRANSFER_PAGES = 16;
 
@@ -55,7 +56,7 @@ public:
 
     // ---- sections ------------------------------------------------------------------------------------------------------------
     /// False when the file is already mapped and the region cannot hold that size.
-    bool add_section(uint64_t size, bool writable);
+    bool add_section(FileObject &file, uint64_t size, bool writable);
     void remove_section(bool writable);
     bool mapped() const { return sections_ != 0; }
     uint8_t *address(uint64_t offset) { return region_->data() + offset; }
@@ -77,7 +78,7 @@ public:
     void set_extended() { extended_ = true; }
     bool take_extended();
 
-private:
+  private:
     struct Page {
         std::unique_ptr<uint8_t[]> heap; ///< null while the page lies in the region
         bool valid = false;
@@ -90,6 +91,7 @@ private:
     void move_to_region();
     void move_to_heap();
     void schedule();
+    void set_backing(FileObject &file);
     NTSTATUS write_run(FileObject &file, uint64_t first, uint64_t count);
     CachedFile &file_;
     std::map<uint64_t, Page> pages_;

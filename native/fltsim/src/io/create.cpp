@@ -41,7 +41,8 @@ bool parameters_valid(ACCESS_MASK access, ULONG share, ULONG disposition, ULONG 
         return false;
     }
     if ((options & FILE_DIRECTORY_FILE) != 0) {
-        const bool makes_or_opens = disposition == FILE_CREATE || disposition == FILE_OPEN || disposition == FILE_OPEN_IF;
+        const bool makes_or_opens =
+            disposition == FILE_CREATE || disposition == FILE_OPEN || disposition == FILE_OPEN_IF;
         return makes_or_opens && (options & ~DIRECTORY_OPTIONS) == 0;
     }
     return (options & FILE_NO_INTERMEDIATE_BUFFERING) == 0 || (access & FILE_APPEND_DATA) == 0 ||
@@ -115,7 +116,8 @@ NTSTATUS IoManager::Impl::open(const Open &open, std::shared_ptr<FileObject> *op
     }
     if (!file->opened) {
         bugcheck("INVALID_CREATE_STATUS", "IRP_MJ_CREATE",
-                 "a filter completed the create of " + file->describe() + " with success, but no file system opened it");
+                 "a filter completed the create of " + file->describe() +
+                     " with success, but no file system opened it");
     }
     native.Flags |= FO_HANDLE_CREATED;
     *opened = file;

@@ -31,7 +31,9 @@ std::shared_ptr<FileObject> FileObject::from_native(PFILE_OBJECT file) {
     return &object->native == file ? object->weak_from_this().lock() : nullptr;
 }
 
-std::string FileObject::describe() const { return "file " + narrow(volume != nullptr ? volume->device_name + name : name); }
+std::string FileObject::describe() const {
+    return "file " + narrow(volume != nullptr ? volume->device_name + name : name);
+}
 
 void FileObject::signal() {
     signalled_ = true;

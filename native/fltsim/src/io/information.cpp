@@ -136,7 +136,9 @@ bool fast_query(FILE_INFORMATION_CLASS information_class) {
            information_class == FileNetworkOpenInformation;
 }
 
-ULONG synchronous_api(const FileObject &file) { return file.synchronous ? 0 : IRP_SYNCHRONOUS_API; }
+ULONG synchronous_api(const FileObject &file) {
+    return file.synchronous ? 0 : IRP_SYNCHRONOUS_API;
+}
 
 } // namespace
 

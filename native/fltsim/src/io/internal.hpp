@@ -106,31 +106,31 @@ struct IoManager::Impl {
 
     std::deque<std::shared_ptr<FileObject>> closes;
     std::map<std::shared_ptr<Cache>, uint64_t> dirty; ///< cache -> interrupt time when it is due
-    std::vector<std::weak_ptr<Cache>> caches;         ///< those that ever had a backing file object
+    std::vector<std::weak_ptr<Cache>> caches; ///< those that ever had a backing file object
     const char close_channel = 0;
     const char lazy_channel = 0;
 
-private:
+  private:
     void close_worker();
     void lazy_writer();
 };
 
 /// Serialises the operations on a synchronous handle [POST-29]. Nothing for an asynchronous one.
 class FileLock {
-public:
+  public:
     FileLock(World &world, FileObject &file);
     ~FileLock();
     FileLock(const FileLock &) = delete;
     FileLock &operator=(const FileLock &) = delete;
 
-private:
+  private:
     World &world_;
     std::shared_ptr<FileObject> file_;
 };
 
 /// RAII: IoSetTopLevelIrp as file systems and the cache manager use it: set when there is none, undone at the end.
 class TopLevelScope {
-public:
+  public:
     explicit TopLevelScope(PVOID value) : thread_(executing()), before_(thread_.top_level_irp) {
         if (before_ == nullptr) {
             thread_.top_level_irp = value;
@@ -146,15 +146,19 @@ public:
         }
     }
 
-private:
+  private:
     Thread &thread_;
     PVOID before_;
     bool restored_ = false;
 };
 
-inline PVOID top_level_value(long long value) { return reinterpret_cast<PVOID>(static_cast<uintptr_t>(value)); }
+inline PVOID top_level_value(long long value) {
+    return reinterpret_cast<PVOID>(static_cast<uintptr_t>(value));
+}
 
-inline bool has_access(const FileObject &file, ACCESS_MASK any_of) { return (file.granted_access & any_of) != 0; }
+inline bool has_access(const FileObject &file, ACCESS_MASK any_of) {
+    return (file.granted_access & any_of) != 0;
+}
 
 /// "minor text" of UTF-16 for notes and reports.
 std::string narrow(std::u16string_view text);

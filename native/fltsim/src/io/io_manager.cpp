@@ -9,7 +9,8 @@
 
 namespace fltsim::io {
 
-IoManager::Impl::Impl(World &owner, IoManager &manager) : world(owner), self(manager), link(std::make_shared<IoLink>()) {
+IoManager::Impl::Impl(World &owner, IoManager &manager)
+    : world(owner), self(manager), link(std::make_shared<IoLink>()) {
     link->manager = this;
 }
 
@@ -98,8 +99,9 @@ std::vector<std::string> IoManager::describe_outstanding() const {
     for (const auto &[operation, request] : impl_->outstanding) {
         char flags[16];
         snprintf(flags, sizeof flags, "0x%X", operation->irp_flags);
-        lines.push_back(std::string(major_name(operation->major)) + " (" + flags + ") of " + operation->file->describe() +
-                        " by thread " + (operation->requestor != nullptr ? std::to_string(operation->requestor->id) : "?") +
+        lines.push_back(std::string(major_name(operation->major)) + " (" + flags + ") of " +
+                        operation->file->describe() + " by thread " +
+                        (operation->requestor != nullptr ? std::to_string(operation->requestor->id) : "?") +
                         (request->async ? ", asynchronous" : "") + ": " + state_name(operation->state) + " since " +
                         std::to_string((now - request->sent_100ns) / 10'000) + " ms");
     }

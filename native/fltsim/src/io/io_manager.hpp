@@ -11,7 +11,9 @@
 
 #include "io/operation.hpp"
 
-namespace fltsim::fs { class FileSystem; }
+namespace fltsim::fs {
+class FileSystem;
+}
 
 namespace fltsim::io {
 
@@ -21,11 +23,11 @@ enum class FsProfile { Ntfs, Fat };
 
 /// A mounted volume. FltMgr attaches instances to it. PDEVICE_OBJECT values are addresses of `device`.
 class Volume {
-public:
+  public:
     std::u16string device_name; ///< \Device\HarddiskVolumeN
-    std::u16string dos_name;    ///< "D:"
+    std::u16string dos_name; ///< "D:"
     FsProfile profile = FsProfile::Ntfs;
-    bool boot = false;          ///< holds \SystemRoot
+    bool boot = false; ///< holds \SystemRoot
     DEVICE_OBJECT device{};
     std::unique_ptr<fs::FileSystem> file_system;
     /// The Filter Manager's part: instances by altitude, volume context, state.
@@ -34,23 +36,23 @@ public:
 
 /// An open file. PFILE_OBJECT values point at `native`, whose FsContext2 leads back here.
 class FileObject : public Object, public std::enable_shared_from_this<FileObject> {
-public:
+  public:
     FILE_OBJECT native{};
     Volume *volume = nullptr;
-    std::u16string name;              ///< as opened, relative to the volume: \dir\file
-    std::shared_ptr<void> fcb;        ///< the file system's node
+    std::u16string name; ///< as opened, relative to the volume: \dir\file
+    std::shared_ptr<void> fcb; ///< the file system's node
     std::shared_ptr<void> fs_context; ///< the file system's per-open state (directory cursor, ...)
     ACCESS_MASK granted_access = 0;
     ULONG share_access = 0;
     ULONG create_options = 0;
-    bool synchronous = false;         ///< FO_SYNCHRONOUS_IO
+    bool synchronous = false; ///< FO_SYNCHRONOUS_IO
     bool no_buffering = false;
-    bool cache_initialised = false;   ///< fast I/O becomes possible
+    bool cache_initialised = false; ///< fast I/O becomes possible
     bool cleanup_done = false;
-    int64_t position = 0;             ///< CurrentByteOffset of a synchronous handle
+    int64_t position = 0; ///< CurrentByteOffset of a synchronous handle
     const void *lock_owner = nullptr; ///< file-object lock of synchronous I/O: the Thread that holds it
     bool write_through = false;
-    bool opened = false;              ///< IRP_MJ_CREATE succeeded in the file system, IRP_MJ_CLOSE is due some day
+    bool opened = false; ///< IRP_MJ_CREATE succeeded in the file system, IRP_MJ_CLOSE is due some day
     bool close_sent = false;
     /// What keeps IRP_MJ_CLOSE away: the handle, operations on their way, sections, the cache. Counted by reference()/dereference().
     uint32_t references = 0;
@@ -58,7 +60,8 @@ public:
     /// The Filter Manager's stream-handle contexts. Dropped at IRP_MJ_CLOSE.
     std::shared_ptr<void> flt_state;
     const char *type_name() const override { return "file"; }
-    void last_handle_closed() override; ///< IRP_MJ_CLEANUP, then IRP_MJ_CLOSE when no reference (section, pending I/O) is left
+    void last_handle_closed()
+        override; ///< IRP_MJ_CLEANUP, then IRP_MJ_CLOSE when no reference (section, pending I/O) is left
     std::string describe() const override;
     /// Files are waitable: signalled when an operation without an event has completed.
     void signal() override;
@@ -71,7 +74,7 @@ public:
     FileObject();
     ~FileObject() override;
 
-private:
+  private:
     friend class IoManager;
     bool signalled_ = false;
 };
@@ -81,12 +84,12 @@ private:
 /// GetOverlappedResult without an event waits on that channel for Status != STATUS_PENDING.
 struct AsyncBlock {
     IO_STATUS_BLOCK *user_iosb = nullptr; ///< OVERLAPPED.Internal/InternalHigh
-    std::shared_ptr<Object> event;        ///< hEvent, or null
+    std::shared_ptr<Object> event; ///< hEvent, or null
     void *overlapped = nullptr;
 };
 
 class IoManager {
-public:
+  public:
     explicit IoManager(World &world);
     ~IoManager();
 
@@ -95,16 +98,20 @@ public:
     const std::vector<std::unique_ptr<Volume>> &volumes() const;
 
     /// Opens an NT path: \??\D:\x, \Device\HarddiskVolume2\x, \SystemRoot\...
-    NTSTATUS create(std::u16string_view nt_path, ACCESS_MASK access, ULONG attributes, ULONG share, ULONG disposition, ULONG options,
-                    KPROCESSOR_MODE mode, std::shared_ptr<FileObject> *file, ULONG_PTR *information);
+    NTSTATUS create(std::u16string_view nt_path, ACCESS_MASK access, ULONG attributes, ULONG share, ULONG disposition,
+                    ULONG options, KPROCESSOR_MODE mode, std::shared_ptr<FileObject> *file, ULONG_PTR *information);
     /// offset: null means the position of a synchronous handle. Returns STATUS_PENDING for an asynchronous handle whose
     /// operation has not completed yet; `async` then gets the result.
-    NTSTATUS read(FileObject &file, void *buffer, ULONG length, const int64_t *offset, const AsyncBlock *async, IO_STATUS_BLOCK *iosb);
-    NTSTATUS write(FileObject &file, const void *buffer, ULONG length, const int64_t *offset, const AsyncBlock *async, IO_STATUS_BLOCK *iosb);
-    NTSTATUS query_information(FileObject &file, void *buffer, ULONG length, FILE_INFORMATION_CLASS information_class, IO_STATUS_BLOCK *iosb);
-    NTSTATUS set_information(FileObject &file, const void *buffer, ULONG length, FILE_INFORMATION_CLASS information_class, IO_STATUS_BLOCK *iosb);
-    NTSTATUS query_directory(FileObject &file, void *buffer, ULONG length, FILE_INFORMATION_CLASS information_class, bool single,
-                             std::u16string_view pattern, bool restart, IO_STATUS_BLOCK *iosb);
+    NTSTATUS read(FileObject &file, void *buffer, ULONG length, const int64_t *offset, const AsyncBlock *async,
+                  IO_STATUS_BLOCK *iosb);
+    NTSTATUS write(FileObject &file, const void *buffer, ULONG length, const int64_t *offset, const AsyncBlock *async,
+                   IO_STATUS_BLOCK *iosb);
+    NTSTATUS query_information(FileObject &file, void *buffer, ULONG length, FILE_INFORMATION_CLASS information_class,
+                               IO_STATUS_BLOCK *iosb);
+    NTSTATUS set_information(FileObject &file, const void *buffer, ULONG length,
+                             FILE_INFORMATION_CLASS information_class, IO_STATUS_BLOCK *iosb);
+    NTSTATUS query_directory(FileObject &file, void *buffer, ULONG length, FILE_INFORMATION_CLASS information_class,
+                             bool single, std::u16string_view pattern, bool restart, IO_STATUS_BLOCK *iosb);
     NTSTATUS flush(FileObject &file, IO_STATUS_BLOCK *iosb);
     /// Asks the operations of this file (of this OVERLAPPED, unless null) to end early. Number of those it found.
     uint32_t cancel(FileObject &file, const void *overlapped);
@@ -121,7 +128,7 @@ public:
     struct Impl; ///< io/internal.hpp
     Impl &impl() { return *impl_; }
 
-private:
+  private:
     std::unique_ptr<Impl> impl_;
 };
 

@@ -8,6 +8,7 @@
 #include "io/cache.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace fltsim::io {
 

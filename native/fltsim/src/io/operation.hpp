@@ -30,17 +30,17 @@ struct Operation : std::enable_shared_from_this<Operation> {
     enum class State { New, Pre, Below, Post, PendedPost, Completed };
 
     Form form = Form::Irp;
-    UCHAR major = 0;  ///< IRP_MJ_*, the pseudo codes of fast I/O and FS-filter operations included
+    UCHAR major = 0; ///< IRP_MJ_*, the pseudo codes of fast I/O and FS-filter operations included
     UCHAR minor = 0;
     UCHAR operation_flags = 0; ///< SL_*
-    ULONG irp_flags = 0;       ///< IRP_*; 0 unless Form::Irp
+    ULONG irp_flags = 0; ///< IRP_*; 0 unless Form::Irp
     FLT_PARAMETERS parameters{};
     KPROCESSOR_MODE requestor_mode = UserMode;
     std::shared_ptr<FileObject> file;
     Volume *volume = nullptr;
     Thread *requestor = nullptr; ///< referenced
     IO_STATUS_BLOCK io_status{}; ///< live; the file system and filters write it
-    bool synchronous = true;     ///< the requestor waits (synchronous handle, or a call that is synchronous by nature)
+    bool synchronous = true; ///< the requestor waits (synchronous handle, or a call that is synchronous by nature)
 
     /// Kernel copy behind parameters' buffer pointers when the operation is buffered (set/query information, directory
     /// query on the ntfs/fat profile use the caller's memory through `user_buffer` below instead).
@@ -63,7 +63,8 @@ struct Operation : std::enable_shared_from_this<Operation> {
 
     Operation();
     ~Operation();
-private:
+
+  private:
     std::unique_ptr<IRP> irp_;
 };
 

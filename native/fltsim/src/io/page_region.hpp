@@ -10,7 +10,7 @@
 namespace fltsim::io {
 
 class PageRegion {
-public:
+  public:
     /// Null when the system has no room for it.
     static std::unique_ptr<PageRegion> make(size_t bytes);
     ~PageRegion();
@@ -19,7 +19,7 @@ public:
     uint8_t *data() const { return data_; }
     size_t bytes() const { return bytes_; }
 
-private:
+  private:
     PageRegion(uint8_t *data, size_t bytes) : data_(data), bytes_(bytes) {}
     uint8_t *data_;
     size_t bytes_;

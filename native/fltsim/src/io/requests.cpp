@@ -10,7 +10,8 @@
 
 namespace fltsim::io {
 
-std::shared_ptr<Operation> IoManager::Impl::irp(UCHAR major, FileObject &file, KPROCESSOR_MODE mode, ULONG flags) const {
+std::shared_ptr<Operation> IoManager::Impl::irp(UCHAR major, FileObject &file, KPROCESSOR_MODE mode,
+                                                ULONG flags) const {
     auto operation = std::make_shared<Operation>();
     operation->form = Form::Irp;
     operation->major = major;

@@ -9,6 +9,8 @@
 
 #include "fs/memfs.hpp"
 
+#include <cstring>
+
 namespace fltsim::io {
 
 namespace {
@@ -110,7 +112,7 @@ NTSTATUS IoManager::map(FileObject &file, uint64_t size, bool writable, std::sha
     }
     NTSTATUS status = prepare_size(impl, file, &size, writable);
     if (NT_SUCCESS(status)) {
-        if (cache->add_section(size, writable)) {
+        if (cache->add_section(file, size, writable)) {
             *section = std::make_shared<Section>(file.shared_from_this(), cache, size, writable);
         } else {
             status = STATUS_SECTION_TOO_BIG;

@@ -9,7 +9,7 @@ namespace fltsim::io {
 
 /// Keeps the file object, and so IRP_MJ_CLOSE away, until the last handle and view are gone.
 class Section : public Object, public std::enable_shared_from_this<Section> {
-public:
+  public:
     Section(std::shared_ptr<FileObject> file, std::shared_ptr<Cache> cache, uint64_t size, bool writable);
     ~Section() override;
     const char *type_name() const override { return "section"; }

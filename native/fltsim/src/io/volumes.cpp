@@ -106,6 +106,8 @@ Volume *IoManager::volume_by_dos(std::u16string_view dos_name) {
     return nullptr;
 }
 
-const std::vector<std::unique_ptr<Volume>> &IoManager::volumes() const { return impl_->volumes; }
+const std::vector<std::unique_ptr<Volume>> &IoManager::volumes() const {
+    return impl_->volumes;
+}
 
 } // namespace fltsim::io

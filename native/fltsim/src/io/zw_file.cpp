@@ -11,9 +11,9 @@ namespace {
 
 /// What ZwCreateFile and ZwOpenFile share.
 NTSTATUS open_file(const char *api, PHANDLE handle, ACCESS_MASK access, POBJECT_ATTRIBUTES attributes,
-                   PIO_STATUS_BLOCK status_block, ULONG file_attributes, ULONG share, ULONG disposition, ULONG options) {
-    if (attributes == nullptr || attributes->ObjectName == nullptr ||
-        attributes->Length != sizeof(OBJECT_ATTRIBUTES)) {
+                   PIO_STATUS_BLOCK status_block, ULONG file_attributes, ULONG share, ULONG disposition,
+                   ULONG options) {
+    if (attributes == nullptr || attributes->ObjectName == nullptr || attributes->Length != sizeof(OBJECT_ATTRIBUTES)) {
         return STATUS_INVALID_PARAMETER;
     }
     if (attributes->RootDirectory != nullptr) {
@@ -23,8 +23,8 @@ NTSTATUS open_file(const char *api, PHANDLE handle, ACCESS_MASK access, POBJECT_
     const std::u16string path(reinterpret_cast<const char16_t *>(name.Buffer), name.Length / sizeof(WCHAR));
     std::shared_ptr<io::FileObject> file;
     ULONG_PTR information = 0;
-    const NTSTATUS status = world().io->create(path, access, file_attributes, share, disposition, options, KernelMode, &file,
-                                               &information);
+    const NTSTATUS status =
+        world().io->create(path, access, file_attributes, share, disposition, options, KernelMode, &file, &information);
     status_block->Status = status;
     status_block->Information = information;
     if (NT_SUCCESS(status)) {
@@ -40,6 +40,6 @@ FLTSIM_KERNEL NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredA
                                         POBJECT_ATTRIBUTES ObjectAttributes, PIO_STATUS_BLOCK IoStatusBlock,
                                         ULONG ShareAccess, ULONG OpenOptions) {
     const KernelCall call("ZwOpenFile", PASSIVE_LEVEL);
-    return open_file("ZwOpenFile", FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, 0, ShareAccess, FILE_OPEN,
-                     OpenOptions);
+    return open_file("ZwOpenFile", FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, 0, ShareAccess,
+                     FILE_OPEN, OpenOptions);
 }

@@ -65,7 +65,8 @@ bool enter(const std::shared_ptr<World> &world, const char *api, const std::func
         call_in();
         return true;
     }
-    if (world->host_call(call_in)) {
+    // In an ending world waits return unsatisfied, so what the body found then is no answer.
+    if (world->host_call(call_in) && !world->ending()) {
         return true;
     }
     set_error(ERROR_SHUTDOWN_IN_PROGRESS);

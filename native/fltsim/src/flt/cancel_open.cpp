@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: FltCancelFileOpen [CRE-02..04]: the filters below and the file system see a cleanup and a close of the file that the
+// caller's post-create is about to fail.
+
+#include "flt/internal.hpp"
+
+#include <algorithm>
+
+namespace fltsim::flt {
+
+namespace {
+
+void send_and_wait(UCHAR major, const std::shared_ptr<io::FileObject> &file, const Instance &above) {
+    auto operation = std::make_shared<io::Operation>();
+    operation->major = major;
+    operation->irp_flags = IRP_CLOSE_OPERATION | IRP_SYNCHRONOUS_API;
+    operation->requestor_mode = KernelMode;
+    operation->file = file;
+    operation->volume = file->volume;
+    const std::u16string altitude = above.altitude;
+    if (call_below(operation, altitude) == STATUS_PENDING) {
+        world().block(operation.get(), [&] { return operation->state == io::Operation::State::Completed; });
+    }
+}
+
+} // namespace
+
+} // namespace fltsim::flt
+
+using namespace fltsim;
+using namespace fltsim::flt;
+
+/// Undoes a successful create; what it created or overwrote stays. Only inside the post-create callback, before a handle exists; then the
+/// callback sets a failing status and Information 0 and returns FLT_POSTOP_FINISHED_PROCESSING. IRQL PASSIVE_LEVEL.
+FLTSIM_KERNEL VOID FLTAPI FltCancelFileOpen(PFLT_INSTANCE Instance, PFILE_OBJECT FileObject) {
+    constexpr const char *kApi = "FltCancelFileOpen";
+    KernelCall kernel(kApi, PASSIVE_LEVEL);
+    const auto instance = instance_of(Instance, kApi);
+    const auto file = FileObject ? io::FileObject::from_native(FileObject) : nullptr;
+    if (!file) {
+        bugcheck("VER-02 bad object", kApi, "the PFILE_OBJECT is not one");
+    }
+    if ((file->native.Flags & FO_HANDLE_CREATED) != 0) {
+        bugcheck("F5/6A FltCancelFileOpen impossible", kApi, "handles to the file exist already [CRE-02]");
+    }
+    const auto &calls = manager().calls;
+    const bool in_post_create = std::any_of(calls.begin(), calls.end(), [&](const auto &entry) {
+        const CallRecord &call = *entry.second;
+        return call.kind == CallRecord::Kind::Post && call.running && call.operation->major == IRP_MJ_CREATE &&
+               call.operation->file == file && call.instance == instance &&
+               NT_SUCCESS(call.operation->io_status.Status) && call.operation->io_status.Status != STATUS_REPARSE;
+    });
+    if (!in_post_create || (file->native.Flags & FO_FILE_OPEN_CANCELLED) != 0) {
+        bugcheck("V12 FltCancelFileOpen misplaced", kApi,
+                 "only in the post-create callback of a successful open of this file, once [CRE-02, CRE-04]");
+    }
+    file->native.Flags |= FO_FILE_OPEN_CANCELLED;
+    send_and_wait(IRP_MJ_CLEANUP, file, *instance);
+    send_and_wait(IRP_MJ_CLOSE, file, *instance);
+    world().flt->file_closed(*file);
+}

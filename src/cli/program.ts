@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the commands, their options and their help.
+
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, Option } from 'commander'
+import type { BackendName } from '../index.js'
+import { type CommandContext, integerOption, seedOption } from './command.js'
+import { demo } from './demo/demo.js'
+import { doctor } from './doctor/doctor.js'
+import { EXIT, exitCodeOf, exitCodesHelp } from './exit-codes.js'
+import { describeError, errorDocument } from './problems.js'
+import { run } from './run/run.js'
+import { instances, rules, stat } from './running-driver.js'
+import { toJson } from './terminal.js'
+
+const EXAMPLES = `
+Examples:
+  minipend demo                          the driver pends real operations, here and now
+  minipend demo --seed 7 --json          with a seed for the model's scheduler, as one JSON document
+  minipend run check.ts --verbose        a script of yours; arguments after it are the script's
+  minipend doctor                        what works on this machine, and what to do about the rest
+  minipend stat --watch                  on a Windows test machine: what is held, refused and why
+
+${exitCodesHelp()}
+
+What is held has already taken effect in the file system; only the caller does not know yet.`
+
+/** This package's version. */
+export function packageVersion(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  return manifest.version
+}
+
+interface JsonOption {
+  readonly json?: boolean
+}
+
+/** What the command line decided; undefined: a script decides by itself. */
+export interface Outcome {
+  exitCode: number | undefined
+}
+
+export type ContextFactory = (json: boolean) => CommandContext
+
+export function createProgram(makeContext: ContextFactory, outcome: Outcome): Command {
+  const program = new Command('minipend')
+  const { terminal } = makeContext(false)
+
+  const contextFor = (command: Command): CommandContext =>
+    makeContext(command.optsWithGlobals<JsonOption>().json === true)
+  const add = (name: string, summary: string): Command =>
+    program.command(name).description(summary).option('--json', 'print one JSON document instead of text')
+  const backendOption = (): Option =>
+    new Option('--backend <name>', 'where the driver runs; only windows has one that runs outside of a script')
+      .choices(['windows', 'embedded'])
+      .default('windows')
+
+  program
+    .description('Holds back file operations after the file system has finished them, and counts what became of each.')
+    .version(packageVersion(), '-V, --version')
+    .option('--json', 'print JSON instead of text')
+    .enablePositionalOptions()
+    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text) })
+    .exitOverride()
+    .showHelpAfterError('(minipend --help says more)')
+    .addHelpText('after', EXAMPLES)
+
+  add('demo', 'files are written, renamed and deleted in the model while the driver pends some of it; then the balance')
+    .option('--seed <number>', "seed of the model's scheduler (default: a random one)", seedOption)
+    .option('--duration-ms <ms>', 'how long the load runs, 0 to 60000', integerOption(0, 60_000), 2000)
+    .option('--files <count>', 'files that are renamed, 1 to 200', integerOption(1, 200), 8)
+    .action(async (options: { seed?: bigint; durationMs: number; files: number }, command: Command) => {
+      outcome.exitCode = await demo(contextFor(command), options)
+    })
+
+  add('run', 'runs a TypeScript or JavaScript file that imports "minipend"; await using works on every Node')
+    .argument('<script>', 'the file')
+    .argument('[args...]', "the script's own arguments")
+    .passThroughOptions()
+    .addHelpText('after', '\nThe script has the exit code and the output; an error that it throws ends it with 1 (see minipend --help).')
+    .action(async (script: string, args: string[], _options: JsonOption, command: Command) => {
+      outcome.exitCode = await run(contextFor(command), script, args)
+    })
+
+  add('doctor', 'what this machine can do, what is missing, how to fix it').action(
+    async (_options: JsonOption, command: Command) => {
+      outcome.exitCode = await doctor(contextFor(command))
+    },
+  )
+
+  add('stat', 'what a driver that is loaded on this machine holds, refuses and why (Windows)')
+    .addOption(backendOption())
+    .option('--watch [ms]', 'look again every so often (default: every 1000 ms) until Ctrl-C', integerOption(50, 3_600_000))
+    .action(async (options: { backend: BackendName; watch?: number | true }, command: Command) => {
+      const watch = options.watch === true ? 1000 : options.watch
+      outcome.exitCode = await stat(contextFor(command), { backend: options.backend, watch })
+    })
+
+  add('rules', 'the state of the rule table of a driver that is loaded, or rules from a file until Ctrl-C (Windows)')
+    .addOption(backendOption())
+    .argument('[file]', 'a JSON file with an array of rules, as rules.set() takes them')
+    .action(async (file: string | undefined, options: { backend: BackendName }, command: Command) => {
+      outcome.exitCode = await rules(contextFor(command), options, file)
+    })
+
+  add('instances', 'the volumes that a driver that is loaded is attached to (Windows)')
+    .addOption(backendOption())
+    .action(async (options: { backend: BackendName }, command: Command) => {
+      outcome.exitCode = await instances(contextFor(command), options)
+    })
+
+  return program
+}
+
+/** Runs the command line. Value: the exit code; undefined when a script keeps the say. Never throws. */
+export async function runCommandLine(args: readonly string[], makeContext: ContextFactory): Promise<number | undefined> {
+  const outcome: Outcome = { exitCode: EXIT.ok }
+  const program = createProgram(makeContext, outcome)
+  try {
+    if (args.length === 0) {
+      program.outputHelp({ error: true })
+      return EXIT.usage
+    }
+    await program.parseAsync(args, { from: 'user' })
+    return outcome.exitCode
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Help and version were asked for; all else is a wrong command line, which commander has explained.
+      return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    }
+    const { terminal, json, stop } = makeContext(args.includes('--json'))
+    const cause: unknown = stop.aborted ? stop.reason : error
+    const exitCode = exitCodeOf(cause)
+    if (!stop.aborted) {
+      if (json) {
+        terminal.out(`${toJson(errorDocument(error))}\n`)
+      } else {
+        terminal.err(describeError(error, terminal.colors))
+      }
+    }
+    return exitCode
+  }
+}

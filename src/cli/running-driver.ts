@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: `minipend stat`, `rules` and `instances`: a look at a driver that runs already, on Windows.
+//
+// The embedded model has nothing to look at from outside: it lives, and ends, in the process that opened it.
+
+import { readFileSync } from 'node:fs'
+import Table from 'cli-table3'
+import { type BackendName, type Counters, type Minipend, NotSupportedError, type Rule } from '../index.js'
+import { type CommandContext, sleep } from './command.js'
+import { balanceText, countersLine, countersTable } from './counters-table.js'
+import { EXIT, type ExitCode } from './exit-codes.js'
+import { InputError } from './problems.js'
+import { LiveBlock, toJson } from './terminal.js'
+
+export interface RunningOptions {
+  readonly backend: BackendName
+}
+
+/** @throws NotSupportedError when there is nothing to look at */
+export function requireRunningDriver(command: string, backend: BackendName, platform: NodeJS.Platform): void {
+  const oneProcess = 'the embedded model lives in one process, the one that opened it'
+  const instead = 'in a script, use mp.counters() and mp.rules; `minipend demo` shows the model at work'
+  if (backend === 'embedded') {
+    throw new NotSupportedError(
+      `${command}: ${oneProcess}: there is nothing to look at from another`,
+      { operation: command, hint: instead },
+    )
+  }
+  if (platform !== 'win32') {
+    throw new NotSupportedError(
+      `${command}: --backend windows needs Windows with the minipend driver loaded; this is ${platform}`,
+      { operation: command, hint: `run it on the test machine. Here there is only the model, and ${oneProcess}: ${instead}` },
+    )
+  }
+}
+
+function openRunning(context: CommandContext, command: string, options: RunningOptions): Promise<Minipend> {
+  requireRunningDriver(command, options.backend, context.platform)
+  // Not loaded by a mere look.
+  return context.open({ backend: options.backend, load: false, signal: context.stop })
+}
+
+export interface StatOptions extends RunningOptions {
+  /** Milliseconds between two looks; absent: one look. */
+  readonly watch?: number | undefined
+}
+
+export async function stat(context: CommandContext, options: StatOptions): Promise<ExitCode> {
+  const { terminal, json, stop } = context
+  await using mp = await openRunning(context, 'stat', options)
+  const live = terminal.interactive && !json && options.watch !== undefined ? new LiveBlock(terminal) : undefined
+  const show = (counters: Counters): void => {
+    const text = `${countersTable(counters, terminal.colors)}\n${balanceText(counters, terminal.colors)}`
+    if (json) {
+      terminal.out(`${options.watch === undefined ? toJson(counters) : JSON.stringify(JSON.parse(toJson(counters)))}\n`)
+    } else if (live !== undefined) {
+      live.draw(text)
+    } else {
+      terminal.out(options.watch === undefined ? `${text}\n` : `${countersLine(counters)}\n`)
+    }
+  }
+  show(await mp.counters({ signal: stop }))
+  while (options.watch !== undefined && (await sleep(options.watch, stop))) {
+    show(await mp.counters({ signal: stop }))
+  }
+  stop.throwIfAborted()
+  return EXIT.ok
+}
+
+export async function instances(context: CommandContext, options: RunningOptions): Promise<ExitCode> {
+  const { terminal, json } = context
+  await using mp = await openRunning(context, 'instances', options)
+  const { byInstance } = await mp.counters()
+  if (json) {
+    const list = byInstance.map(({ id, name, altitude, volume, bootVolume, tearingDown, inFlight }) => ({
+      ...{ id, name, altitude, volume, bootVolume, tearingDown },
+      heldNow: inFlight,
+    }))
+    terminal.out(`${toJson({ instances: list })}\n`)
+    return EXIT.ok
+  }
+  if (byInstance.length === 0) {
+    terminal.out('minipend is attached to no volume\n')
+    return EXIT.ok
+  }
+  const table = new Table({ head: ['volume', 'instance', 'altitude', 'held now', ''], style: { head: [], border: [] } })
+  for (const each of byInstance) {
+    const notes = [each.bootVolume ? 'boot volume' : '', each.tearingDown ? 'being detached' : '']
+    table.push([each.volume, each.name, each.altitude, String(each.inFlight), notes.filter(Boolean).join(', ')])
+  }
+  terminal.out(`${table.toString()}\n`)
+  return EXIT.ok
+}
+
+/** @throws InputError */
+export function readRulesFile(file: string): readonly Rule[] {
+  try {
+    const rules: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    // What is in the array is checked by rules.set(), which names the field.
+    if (Array.isArray(rules)) {
+      return rules as Rule[]
+    }
+  } catch (cause) {
+    throw new InputError(`rules: cannot read "${file}": ${cause instanceof Error ? cause.message : String(cause)}`, {
+      hint: 'give a JSON file with an array of rules, as rules.set() takes them',
+      cause,
+    })
+  }
+  throw new InputError(`rules: "${file}" holds no array of rules`, {
+    hint: 'for example: [{ "on": ["rename"], "action": { "kind": "pend", "delayMs": 200 } }]',
+  })
+}
+
+/** Without a file: the state of the rule table. With one: its rules, for as long as the command runs. */
+export async function rules(context: CommandContext, options: RunningOptions, file?: string): Promise<ExitCode> {
+  const { terminal, json, stop } = context
+  requireRunningDriver('rules', options.backend, context.platform)
+  const wanted = file === undefined ? undefined : readRulesFile(file)
+  await using mp = await openRunning(context, 'rules', options)
+  if (wanted === undefined) {
+    const { ruleGeneration, connections } = await mp.counters()
+    terminal.out(
+      json
+        ? `${toJson({ ruleGeneration, connections })}\n`
+        : `rule generation ${ruleGeneration}; ${connections} connected, this command included\nRules belong to the connection that set them, and end with it.\n`,
+    )
+    return EXIT.ok
+  }
+  const { generation } = await mp.rules.set(wanted)
+  terminal.out(
+    json
+      ? `${toJson({ rules: wanted.length, ruleGeneration: generation })}\n`
+      : `${wanted.length} rules are set (generation ${generation}), until Ctrl-C\n`,
+  )
+  while (await sleep(60_000, stop)) {
+    // The rules last as long as the connection.
+  }
+  stop.throwIfAborted()
+  return EXIT.ok
+}
