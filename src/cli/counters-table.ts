@@ -34,18 +34,31 @@ function rowsOf(counters: Counters): Row[] {
   )
 }
 
-const HEAD = ['volume', 'operation', 'pended', 'held now', 'given back', 'observed', 'not pended, because']
+const HEAD = ['volume', 'operation', 'pended', 'held now', 'given back', 'observed', 'not pended']
+
+/** No frame: it would make the table wider than 80 columns. */
+const FRAMELESS = {
+  ...{ top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '' },
+  ...{ 'bottom-right': '', left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ' },
+}
+
+const indented = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => `  ${line.trimEnd()}`)
+    .join('\n')
 
 /** One row for each volume and operation that a rule was about. */
 export function countersTable(counters: Counters, colors: Colors): string {
   const rows = rowsOf(counters)
   if (rows.length === 0) {
-    return colors.dim('(no operation has met a rule yet)')
+    return colors.dim('  (no operation has met a rule yet)')
   }
   const table = new Table({
     head: HEAD.map((title) => colors.bold(title)),
     colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'left'],
-    style: { head: [], border: [], compact: true },
+    chars: FRAMELESS,
+    style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': 0 },
   })
   for (const { volume, operation, counters: c } of rows) {
     const held = c.inFlight === 0n ? '0' : colors.yellow(String(c.inFlight))
@@ -59,7 +72,8 @@ export function countersTable(counters: Counters, colors: Colors): string {
       refusalText(c.refused),
     ])
   }
-  return table.toString()
+  // The last column is filled up with blanks.
+  return indented(table.toString())
 }
 
 /** The sums in one line, for logs. */
@@ -81,7 +95,9 @@ export function balanceText(counters: Counters, colors: Colors): string {
     ['draining', c.draining],
     ['in callback', c.inCallback],
   ]
-  const sum = outcomes.filter(([name, count]) => count > 0n || name === 'pended').map(([name, count]) => `${name} ${count}`)
+  const sum = outcomes
+    .filter(([name, count]) => count > 0n || name === 'pended')
+    .map(([name, count]) => `${name} ${count}`)
   const lines = [
     `  pended ${c.pended} = given back ${c.completed} + still held ${c.inFlight}`,
     `  post-operations ${c.postOperations} = ${sum.join(' + ')}`,

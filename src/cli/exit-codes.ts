@@ -37,7 +37,10 @@ export const EXIT_CODES: readonly ExitCodeRow[] = [
   { code: EXIT.failed, meaning: 'it failed: an error, a balance that is not exact, a script that threw' },
   { code: EXIT.usage, meaning: 'the command line is wrong: unknown command or option, bad value' },
   { code: EXIT.environment, meaning: 'something is missing on this machine: not built, a package not installed' },
-  { code: EXIT.unavailable, meaning: 'no driver to talk to: not Windows, not loaded, another version, or the backend cannot do it' },
+  {
+    code: EXIT.unavailable,
+    meaning: 'no driver to talk to: not Windows, not loaded, another version, or the backend cannot do it',
+  },
   { code: EXIT.input, meaning: 'a file that was named is missing, cannot be read, or is malformed' },
   { code: EXIT.modelStopped, meaning: 'the model found a broken rule and stopped; its report says which' },
   { code: EXIT.interrupted, meaning: 'interrupted by Ctrl-C (SIGINT); everything was closed first' },

@@ -28,7 +28,9 @@ What is held has already taken effect in the file system; only the caller does n
 
 /** This package's version. */
 export function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
   return manifest.version
 }
 
@@ -78,7 +80,10 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
     .argument('<script>', 'the file')
     .argument('[args...]', "the script's own arguments")
     .passThroughOptions()
-    .addHelpText('after', '\nThe script has the exit code and the output; an error that it throws ends it with 1 (see minipend --help).')
+    .addHelpText(
+      'after',
+      '\nThe script has the exit code and the output; an error that it throws ends it with 1 (see minipend --help).',
+    )
     .action(async (script: string, args: string[], _options: JsonOption, command: Command) => {
       outcome.exitCode = await run(contextFor(command), script, args)
     })
@@ -91,7 +96,11 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
 
   add('stat', 'what a driver that is loaded on this machine holds, refuses and why (Windows)')
     .addOption(backendOption())
-    .option('--watch [ms]', 'look again every so often (default: every 1000 ms) until Ctrl-C', integerOption(50, 3_600_000))
+    .option(
+      '--watch [ms]',
+      'look again every so often (default: every 1000 ms) until Ctrl-C',
+      integerOption(50, 3_600_000),
+    )
     .action(async (options: { backend: BackendName; watch?: number | true }, command: Command) => {
       const watch = options.watch === true ? 1000 : options.watch
       outcome.exitCode = await stat(contextFor(command), { backend: options.backend, watch })
@@ -114,7 +123,10 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
 }
 
 /** Runs the command line. Value: the exit code; undefined when a script keeps the say. Never throws. */
-export async function runCommandLine(args: readonly string[], makeContext: ContextFactory): Promise<number | undefined> {
+export async function runCommandLine(
+  args: readonly string[],
+  makeContext: ContextFactory,
+): Promise<number | undefined> {
   const outcome: Outcome = { exitCode: EXIT.ok }
   const program = createProgram(makeContext, outcome)
   try {

@@ -22,15 +22,18 @@ export function requireRunningDriver(command: string, backend: BackendName, plat
   const oneProcess = 'the embedded model lives in one process, the one that opened it'
   const instead = 'in a script, use mp.counters() and mp.rules; `minipend demo` shows the model at work'
   if (backend === 'embedded') {
-    throw new NotSupportedError(
-      `${command}: ${oneProcess}: there is nothing to look at from another`,
-      { operation: command, hint: instead },
-    )
+    throw new NotSupportedError(`${command}: ${oneProcess}: there is nothing to look at from another`, {
+      operation: command,
+      hint: instead,
+    })
   }
   if (platform !== 'win32') {
     throw new NotSupportedError(
       `${command}: --backend windows needs Windows with the minipend driver loaded; this is ${platform}`,
-      { operation: command, hint: `run it on the test machine. Here there is only the model, and ${oneProcess}: ${instead}` },
+      {
+        operation: command,
+        hint: `run it on the test machine. Here there is only the model, and ${oneProcess}: ${instead}`,
+      },
     )
   }
 }

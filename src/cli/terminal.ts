@@ -27,6 +27,9 @@ export function wantsColors(environment: NodeJS.ProcessEnv, isTty: boolean): boo
   return isTty && term !== 'dumb'
 }
 
+/** Absent when the output is no terminal, 0 when the terminal does not know its size. */
+const terminalWidth = (columns: number | undefined): number => (columns === undefined || columns === 0 ? 80 : columns)
+
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
   const { stdout, stderr, env } = process
@@ -35,8 +38,7 @@ export function processTerminal(): Terminal {
   return {
     colors: picocolors.createColors(wantsColors(env, isTty)),
     interactive: isTty && env['TERM'] !== 'dumb',
-    // 0 on a terminal that does not know its size.
-    columns: () => (stdout as { columns?: number }).columns || 80,
+    columns: () => terminalWidth((stdout as { columns?: number }).columns),
     out: (text) => void stdout.write(text),
     err: (text) => void stderr.write(text),
   }

@@ -5,6 +5,7 @@
 // Invariant: an instance that was attached through a session is in the session's lifetime until it is detached, so that closing
 // the session leaves none behind.
 
+import './dispose.js'
 import { InvalidOptionError } from '../errors/errors.js'
 import { explainHresult } from '../errors/tables.js'
 import { FILTER_NAME, LIMIT } from '../generated/protocol.js'
@@ -29,16 +30,15 @@ async function detachByName(session: Session, volume: string, name: string, gone
 class AttachedInstance implements Instance {
   readonly volume: string
   readonly name: string
-  readonly altitude: string
+  altitude = ''
   readonly #session: Session
   #ending: Promise<void> | undefined
   #detached = false
 
-  constructor(session: Session, volume: string, name: string, altitude: string) {
+  constructor(session: Session, volume: string, name: string) {
     this.#session = session
     this.volume = volume
     this.name = name
-    this.altitude = altitude
     session.lifetime.add(this)
   }
 
@@ -101,7 +101,14 @@ export async function attachInstance(
     if (hresult !== 0) {
       throw session.filterError('attach', `attach to ${on}`, hresult)
     }
-    return new AttachedInstance(session, on, name, at === '' ? await altitudeOf(on, name) : at)
+    const attached = await session.lifetime.adopt(new AttachedInstance(session, on, name), 'attach')
+    try {
+      attached.altitude = at === '' ? await altitudeOf(on, name) : at
+    } catch (error) {
+      await attached.close()
+      throw error
+    }
+    return attached
   }
   return abortable(attach(), { operation: 'attach', signal: stop, discard: (late) => late.close() })
 }

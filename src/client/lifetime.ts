@@ -4,11 +4,6 @@
 
 import { AbortedError, ClosedError, MinipendError } from '../errors/errors.js'
 
-// Older Node has no Symbol.asyncDispose; classes of this library name it as a method, so it must be there before they are.
-if ((Symbol as { asyncDispose?: symbol }).asyncDispose === undefined) {
-  Object.defineProperty(Symbol, 'asyncDispose', { value: Symbol.for('nodejs.asyncDispose') })
-}
-
 export interface Closable {
   close(): Promise<void>
 }
@@ -39,6 +34,15 @@ export class Lifetime {
 
   add(closable: Closable): void {
     this.#open.add(closable)
+  }
+
+  /** For things that came after a wait: one that comes after the end is closed, and its caller gets a ClosedError. */
+  async adopt<T extends Closable>(thing: T, operation: string): Promise<T> {
+    if (this.#closed) {
+      await thing.close()
+    }
+    this.ensureOpen(operation)
+    return thing
   }
 
   delete(closable: Closable): void {

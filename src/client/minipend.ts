@@ -2,6 +2,7 @@
 //
 // This module provides: a session as the public API shows it.
 
+import './dispose.js'
 import { InvalidRuleError, MinipendError, VersionMismatchError } from '../errors/errors.js'
 import { DETAILS, OPERATIONS, PROTOCOL_VERSION, REFUSALS } from '../generated/protocol.js'
 import { createIo } from '../io/io.js'

@@ -4,6 +4,7 @@
 //
 // Invariant: it is in the session's lifetime until its CloseHandle has returned.
 
+import '../client/dispose.js'
 import type { Session } from '../client/session.js'
 import type { SignalOptions } from '../client/types.js'
 import { viewOf } from '../transport/codec.js'
@@ -120,7 +121,8 @@ export class OpenFile implements File {
     if (view === undefined) {
       throw new TypeError('minipend native: a view without a failure, and without a view')
     }
-    return new MappedView(this.#calls.session, view, this.path)
+    const { session } = this.#calls
+    return session.lifetime.adopt(new MappedView(session, view, this.path), 'File.map')
   }
 
   async list(options: SignalOptions = {}): Promise<DirectoryEntry[]> {

@@ -38,7 +38,8 @@ class BackendIo implements Io {
       if (native === undefined) {
         throw this.#session.ioError('io.open', name, error, ntstatus)
       }
-      return new OpenFile(this.#session, native, name, create.overlapped)
+      const file = new OpenFile(this.#session, native, name, create.overlapped)
+      return this.#session.lifetime.adopt(file, 'io.open')
     }
     return abortable(open(), {
       operation: 'io.open',

@@ -2,6 +2,7 @@
 //
 // This module provides: a mapped view.
 
+import '../client/dispose.js'
 import type { Session } from '../client/session.js'
 import { ClosedError } from '../errors/errors.js'
 import type { NativeView } from '../transport/native.js'

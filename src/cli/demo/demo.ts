@@ -23,6 +23,8 @@ export interface DemoOptions {
 
 export interface DemoReport {
   readonly ok: boolean
+  /** What did not go as it should, a sentence each. */
+  readonly problems: readonly string[]
   readonly driverVersion: string
   readonly seed: string
   readonly heldRename: HeldRename
@@ -57,7 +59,11 @@ async function showWorkload(context: CommandContext, mp: Minipend, options: Demo
   return done
 }
 
-async function showAllRefusals(context: CommandContext, mp: Minipend, freeD: () => Promise<void>): Promise<ShownRefusal[]> {
+async function showAllRefusals(
+  context: CommandContext,
+  mp: Minipend,
+  freeD: () => Promise<void>,
+): Promise<ShownRefusal[]> {
   const { terminal, stop } = context
   const all: ShownRefusal[] = []
   for (const scenario of SCENARIOS) {
@@ -72,6 +78,22 @@ async function showAllRefusals(context: CommandContext, mp: Minipend, freeD: () 
     }
   }
   return all
+}
+
+export function problemsOf(held: HeldRename, refusals: readonly ShownRefusal[], counters: Counters): string[] {
+  const problems = [...counters.balance.problems]
+  if (counters.held > 0n || counters.inFlight > 0n) {
+    problems.push(`still held after everything was detached: ${counters.held} (in flight ${counters.inFlight})`)
+  }
+  if (!held.visibleWhileCallerWaited) {
+    problems.push(`${held.to} was not seen while its rename was held`)
+  }
+  for (const { cause, how, shown } of refusals) {
+    if (!shown) {
+      problems.push(`no refusal was counted as ${cause}: ${how}`)
+    }
+  }
+  return problems
 }
 
 async function play(context: CommandContext, mp: Minipend, options: DemoOptions): Promise<DemoReport> {
@@ -106,11 +128,10 @@ async function play(context: CommandContext, mp: Minipend, options: DemoOptions)
   say(`${colors.bold('The balance')}, now that everything is detached`)
   say(balanceText(counters, colors))
 
-  const atRest = counters.held === 0n && counters.inFlight === 0n
-  const ok =
-    counters.balance.exact && atRest && heldRename.visibleWhileCallerWaited && refusals.every((each) => each.shown)
+  const problems = problemsOf(heldRename, refusals, counters)
   return {
-    ok,
+    ok: problems.length === 0,
+    problems,
     driverVersion: mp.hello.driverVersion,
     seed: String(mp.model.seed),
     heldRename,
@@ -128,7 +149,8 @@ export async function demo(context: CommandContext, options: DemoOptions): Promi
   if (context.json) {
     context.terminal.out(`${toJson(report)}\n`)
   } else if (!report.ok) {
-    context.terminal.err(`minipend: the demo did not show what it should; run it again with --seed ${report.seed}\n`)
+    const lines = report.problems.map((problem) => `  ${problem}\n`).join('')
+    context.terminal.err(`minipend: the demo (seed ${report.seed}) did not show what it should:\n${lines}`)
   }
   return report.ok ? EXIT.ok : EXIT.failed
 }

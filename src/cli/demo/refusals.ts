@@ -142,5 +142,11 @@ export async function showRefusals(mp: Minipend, scenario: Scenario, stop: Abort
   const after = await mp.counters()
   const counts = scenario.causes.map((cause) => after.refused[cause] - before.refused[cause])
   const shown = counts.some((count) => count > 0n)
-  return scenario.causes.map((cause, index) => ({ cause, how: scenario.how, counted: counts[index] ?? 0n, finished, shown }))
+  return scenario.causes.map((cause, index) => ({
+    cause,
+    how: scenario.how,
+    counted: counts[index] ?? 0n,
+    finished,
+    shown,
+  }))
 }

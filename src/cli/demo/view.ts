@@ -15,7 +15,9 @@ export function introText(mp: Minipend, colors: Colors): string {
   const { hello, model } = mp
   return [
     `${colors.bold('minipend demo')}: the minifilter, driver version ${hello.driverVersion}, in a model of the Filter Manager inside this process`,
-    colors.dim(`${hello.processorCount} virtual processors, scheduler seed ${model.seed}; attached to D: (ntfs) and E: (fat)`),
+    colors.dim(
+      `${hello.processorCount} virtual processors, scheduler seed ${model.seed}; attached to D: (ntfs) and E: (fat)`,
+    ),
     '',
   ].join('\n')
 }

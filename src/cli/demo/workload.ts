@@ -26,7 +26,13 @@ export interface WorkDone {
 type Worker = (mp: Minipend, done: WorkDone, goOn: () => boolean, stop: AbortSignal) => Promise<void>
 
 /** Gives files another name and their old one back. `first`, `step`: which files are this worker's. */
-function renamer(nameOf: (index: number) => string, files: number, first: number, step: number, pauseMs: number): Worker {
+function renamer(
+  nameOf: (index: number) => string,
+  files: number,
+  first: number,
+  step: number,
+  pauseMs: number,
+): Worker {
   return async (mp, done, goOn, stop) => {
     const renamed = new Set<number>()
     for (let index = first; goOn(); index = index + step < files ? index + step : first) {

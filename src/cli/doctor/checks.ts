@@ -116,7 +116,12 @@ export function checkWindows(trial: TrialResult | undefined): Check {
   }
   return trial.ok
     ? { ...common, status: 'ok', detail: trial.detail }
-    : { ...common, status: trial.code === 'DRIVER_NOT_LOADED' ? 'missing' : 'failed', detail: trial.detail, fix: trial.hint }
+    : {
+        ...common,
+        status: trial.code === 'DRIVER_NOT_LOADED' ? 'missing' : 'failed',
+        detail: trial.detail,
+        fix: trial.hint,
+      }
 }
 
 async function checkTool(id: string, title: string, candidates: readonly string[], fix: string): Promise<Check> {
@@ -145,7 +150,12 @@ export async function examine(platform: NodeJS.Platform): Promise<Check[]> {
     checkTool('cmake', 'CMake', ['cmake'], 'install CMake 3.20 or newer'),
     platform === 'win32'
       ? undefined
-      : checkTool('compiler', 'C++ compiler', chosen('CXX', ['c++', 'g++', 'clang++']), 'install gcc 12 or newer, or clang'),
+      : checkTool(
+          'compiler',
+          'C++ compiler',
+          chosen('CXX', ['c++', 'g++', 'clang++']),
+          'install gcc 12 or newer, or clang',
+        ),
   ])
   return [
     checkNode(process.version),

@@ -34,7 +34,11 @@ export function doctorText(checks: readonly Check[], colors: Colors): string {
     `${paint(status, WORDS[status].padEnd(8), colors)} ${title.padEnd(17)} ${detail}`,
     ...(fix === undefined ? [] : [`${' '.repeat(27)}${colors.bold('what to do:')} ${fix}`]),
   ])
-  return [...lines, '', embeddedWorks(checks) ? 'The embedded backend works.' : colors.red('The embedded backend does not work.')].join('\n')
+  return [
+    ...lines,
+    '',
+    embeddedWorks(checks) ? 'The embedded backend works.' : colors.red('The embedded backend does not work.'),
+  ].join('\n')
 }
 
 export const embeddedWorks = (checks: readonly Check[]): boolean =>
@@ -43,6 +47,8 @@ export const embeddedWorks = (checks: readonly Check[]): boolean =>
 export async function doctor(context: CommandContext): Promise<ExitCode> {
   const checks = await examine(context.platform)
   const ok = embeddedWorks(checks)
-  context.terminal.out(context.json ? `${toJson({ ok, checks })}\n` : `${doctorText(checks, context.terminal.colors)}\n`)
+  context.terminal.out(
+    context.json ? `${toJson({ ok, checks })}\n` : `${doctorText(checks, context.terminal.colors)}\n`,
+  )
   return ok ? EXIT.ok : EXIT.failed
 }

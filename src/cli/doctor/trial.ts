@@ -28,7 +28,11 @@ async function tryOut(backend: BackendName, transport: TransportName): Promise<T
   const { balance, pended } = await mp.counters()
   const expected = transport === 'addon' ? 1n : 0n
   return balance.exact && pended === expected
-    ? { ok: true, detail: transport === 'addon' ? `${driver}; a rename was pended and given back` : `${driver}; control calls work` }
+    ? {
+        ok: true,
+        detail:
+          transport === 'addon' ? `${driver}; a rename was pended and given back` : `${driver}; control calls work`,
+      }
     : { ok: false, detail: `${driver}; pended ${pended}, expected ${expected}: ${balance.problems.join('; ')}` }
 }
 

@@ -35,7 +35,9 @@ const TSX_COMMONJS_QUERY = /(?:\?|%3F)tsx-commonjs.*$/
 
 function writtenAsModule(url: string): boolean {
   const { pathname } = new URL(url)
-  return /\.tsx?$/.test(pathname) || (/\.jsx?$/.test(pathname) && MODULE_SYNTAX.test(readFileSync(new URL(url), 'utf8')))
+  return (
+    /\.tsx?$/.test(pathname) || (/\.jsx?$/.test(pathname) && MODULE_SYNTAX.test(readFileSync(new URL(url), 'utf8')))
+  )
 }
 
 /** A resolution, with its format corrected. */
@@ -60,7 +62,11 @@ function ourselves(specifier: string): Resolution | undefined {
 type Next<R> = (specifier: string, context: unknown) => R
 
 /** For module.register(). */
-export async function resolve(specifier: string, context: unknown, next: Next<Promise<Resolution>>): Promise<Resolution> {
+export async function resolve(
+  specifier: string,
+  context: unknown,
+  next: Next<Promise<Resolution>>,
+): Promise<Resolution> {
   return ourselves(specifier) ?? asWritten(await next(specifier, context))
 }
 

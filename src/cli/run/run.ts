@@ -95,7 +95,11 @@ export function reportScriptError(context: CommandContext, file: string, error: 
   return problem instanceof MinipendError && code === EXIT.input ? EXIT.failed : code
 }
 
-export async function run(context: CommandContext, script: string, args: readonly string[]): Promise<number | undefined> {
+export async function run(
+  context: CommandContext,
+  script: string,
+  args: readonly string[],
+): Promise<number | undefined> {
   const file = findScript(script)
   await installHooks()
   process.argv = [process.execPath, file, ...args]

@@ -493,3 +493,18 @@ TEST(a_dispatch_level_thread_keeps_its_processor) {
         CHECK_EQ(moved, 0);
     }
 }
+
+TEST(a_busy_thread_does_not_keep_host_calls_out) {
+    for (const bool virtual_clock : {true, false}) {
+        World world(virtual_clock ? virtual_world() : wall_world());
+        CHECK(world.host_call([&] {
+            spawn(world, "busy", [&world] {
+                for (;;) {
+                    world.yield();
+                }
+            })->dereference();
+        }));
+        CHECK(world.host_call([] {}));
+        CHECK(world.end());
+    }
+}

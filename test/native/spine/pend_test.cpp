@@ -162,7 +162,6 @@ SPINE_TEST(a_world_ends_with_an_operation_held) {
     CHECK(took_ms < LONG_MS);
 }
 
-/// The file is closed by a thread of its own, since cleanup is held as well.
 SPINE_TEST(every_pendable_operation_comes_back) {
     TestWorld world(executor);
     load_and_attach({u"D:"});
@@ -170,6 +169,7 @@ SPINE_TEST(every_pendable_operation_comes_back) {
     Rule rule;
     rule.operations = (uint64_t{1} << MINIPEND_OPERATION_COUNT) - 1;
     rule.delayMs = 5;
+    rule.flags = MINIPEND_RULE_KERNEL_MODE; // the I/O manager sends cleanup and close in its own name
     CHECK_EQ(client.set_rules({rule}).Status, STATUS_SUCCESS);
     CHECK(CreateDirectoryW(u"D:\\dir", nullptr) != FALSE);
     {
@@ -226,7 +226,10 @@ SPINE_TEST(overlapped_reads_are_held_and_counted_exactly) {
     CHECK(elapsedMs(start) >= 50);
     const Counters counters = client.counters_at_rest();
     CHECK(counters.balanced(true));
-    CHECK_EQ(counters.total(MINIPEND_OPERATION_READ).Completed, count);
+    // The storage's DPC may have interrupted a thread that was inside the file system.
+    const auto reads = counters.total(MINIPEND_OPERATION_READ);
+    CHECK_EQ(reads.Completed + reads.Refused[MINIPEND_REFUSAL_TOP_LEVEL_IRP], uint64_t{count});
+    CHECK(reads.Completed > 0);
 }
 
 SPINE_TEST(many_threads_lose_no_operation) {
@@ -237,6 +240,7 @@ SPINE_TEST(many_threads_lose_no_operation) {
     const Client client;
     Rule rule;
     rule.operations = bit(MINIPEND_OPERATION_WRITE) | bit(MINIPEND_OPERATION_RENAME) | bit(MINIPEND_OPERATION_CLEANUP);
+    rule.flags = MINIPEND_RULE_KERNEL_MODE;
     CHECK_EQ(client.set_rules({rule}).Status, STATUS_SUCCESS);
     std::vector<std::future<void>> workers;
     for (int t = 0; t < threads; ++t) {

@@ -42,6 +42,8 @@ export interface FakeScript {
   report?: string
   file?: NativeFile
   open?: FileResult<NativeFile | undefined>
+  /** What opening and attaching wait for. */
+  wait?: Promise<void>
 }
 
 const replyTo = (script: FakeScript, request: Uint8Array, room: number): Uint8Array => {
@@ -122,13 +124,18 @@ export function fakeTransport(script: FakeScript = {}): FakeTransport {
     calls,
     requests,
     files: {
-      createFile: (path) => note(`createFile ${path}`, script.open ?? [0, 0, script.file]),
+      createFile: async (path) => {
+        await script.wait
+        return note(`createFile ${path}`, script.open ?? [0, 0, script.file])
+      },
       createDirectory: (path) => note(`createDirectory ${path}`, [0, 0, undefined]),
     },
     clientThreads: () => Promise.resolve({ control: 11, script: 12 }),
     filterLoad: (name) => note(`load ${name}`, script.load ?? 0),
-    filterAttach: (_, volume, name) =>
-      note(`attach ${volume}`, [script.attach ?? 0, name === '' ? 'minipend Instance' : name]),
+    filterAttach: async (_, volume, name) => {
+      await script.wait
+      return note(`attach ${volume}`, [script.attach ?? 0, name === '' ? 'minipend Instance' : name])
+    },
     filterDetach: (_, volume, name) => note(`detach ${volume} ${name}`, script.detach ?? 0),
     queryDosDevice: (name) => note(`device ${name}`, name === 'D:' ? [0, 0, '\\Device\\HarddiskVolume2'] : [2, 0, '']),
     connect: () =>

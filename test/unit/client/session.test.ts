@@ -18,7 +18,7 @@ import {
   ProtocolError,
   VersionMismatchError,
 } from '../../../src/index.js'
-import { decodeRules, type FakeScript, type FakeTransport, fakeTransport } from './fake.js'
+import { decodeRules, FakeFile, type FakeScript, type FakeTransport, fakeTransport } from './fake.js'
 
 const options = { files: [], load: true, signal: undefined }
 
@@ -216,6 +216,24 @@ describe('use after close', () => {
       .catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(ClosedError)
     expect(error).toMatchObject({ code: 'CLOSED', message: expect.stringContaining('the session is closed') as string })
+  })
+
+  it('what comes after the end is closed too', async () => {
+    let proceed = (): void => undefined
+    const wait = new Promise<void>((resolve) => {
+      proceed = resolve
+    })
+    const file = new FakeFile()
+    const { mp, transport } = await open({ wait, file })
+    const late = [mp.attach('D:'), mp.io.open('D:\\a')]
+    const closing = mp.close()
+    proceed()
+    for (const result of await Promise.allSettled(late)) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'CLOSED' } })
+    }
+    await closing
+    expect(file.closed).toBe(1)
+    expect(transport.calls).toContain('detach D: minipend Instance')
   })
 
   it('closing twice is fine, and closes once', async () => {

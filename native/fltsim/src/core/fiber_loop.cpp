@@ -39,7 +39,8 @@ bool FiberScheduler::step() {
     ++steps_;
     if (world_.options.virtual_clock) {
         ++virtual_now_100ns_; // so that a thread that polls the clock sees it move
-        if (steps_ % STEPS_WITHOUT_HOST_CALLS == 0) {
+        if (steps_ >= next_accept_step_) {
+            next_accept_step_ = steps_ + STEPS_WITHOUT_HOST_CALLS;
             accept_host_calls();
         }
     } else if (attention_.load(std::memory_order_relaxed)) {

@@ -237,7 +237,7 @@ void FiberScheduler::wake(const void *channel) {
 }
 
 bool FiberScheduler::quiet() {
-    if (!ready_.empty() || !dpcs_.empty()) {
+    if (!ready_.empty() || !dpcs_.empty() || world_.ending()) {
         return false;
     }
     for (const Processor &processor : processors_) {
@@ -253,7 +253,7 @@ bool FiberScheduler::quiet() {
         return (timers_.empty() && deadlines_.empty()) || world_.random(8) != 0;
     }
     ++virtual_now_100ns_; // so that a thread that polls the clock sees it move
-    return next_due().value_or(UINT64_MAX) > virtual_now_100ns_;
+    return ++steps_ < next_accept_step_ && next_due().value_or(UINT64_MAX) > virtual_now_100ns_;
 }
 
 void FiberScheduler::yield() {

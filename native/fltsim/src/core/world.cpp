@@ -85,6 +85,7 @@ World::~World() {
     // Open objects (after a stop) refer to volumes and filters, the Filter Manager to volumes, everything to threads.
     handles->forget_all();
     wdf.reset();
+    ke_state.reset(); // file objects that the driver still references
     flt.reset();
     io.reset();
     handles.reset();

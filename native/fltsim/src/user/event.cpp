@@ -13,10 +13,15 @@ void Event::signal() {
     world().wake(this);
 }
 
+bool wait_for(World &world, const void *channel, const std::function<bool()> &pred,
+              std::optional<uint64_t> deadline_100ns) {
+    return world.block(channel, [&] { return pred() || world.ending(); }, deadline_100ns);
+}
+
 bool Event::wait(std::optional<uint64_t> deadline_100ns) {
     bool taken = false;
-    return world().block(
-        this,
+    wait_for(
+        world(), this,
         [this, &taken] {
             if (!taken && set_) {
                 taken = true;
@@ -25,6 +30,7 @@ bool Event::wait(std::optional<uint64_t> deadline_100ns) {
             return taken;
         },
         deadline_100ns);
+    return taken;
 }
 
 std::optional<uint64_t> deadline_after(uint32_t timeoutMs) {
@@ -106,9 +112,9 @@ FLTSIM_USER DWORD WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds) {
         } else if (const auto event = std::dynamic_pointer_cast<Event>(object)) {
             satisfied = event->wait(deadline);
         } else if (const auto thread = std::dynamic_pointer_cast<ThreadHandle>(object)) {
-            satisfied = w.block(thread->thread(), [&] { return thread->signalled(); }, deadline);
+            satisfied = wait_for(w, thread->thread(), [&] { return thread->signalled(); }, deadline);
         } else if (const auto file = std::dynamic_pointer_cast<io::FileObject>(object)) {
-            satisfied = w.block(file.get(), [&] { return file->signalled(); }, deadline);
+            satisfied = wait_for(w, file.get(), [&] { return file->signalled(); }, deadline);
         } else {
             unmodelled("WaitForSingleObject", std::string("a wait for a ") + object->type_name());
         }

@@ -29,7 +29,7 @@ bool wait_for_operation(World &w, const OVERLAPPED *overlapped, DWORD timeoutMs,
     const auto deadline = deadline_after(timeoutMs);
     const auto event_value = reinterpret_cast<uintptr_t>(overlapped->hEvent) & ~uintptr_t{1};
     if (event_value == 0) {
-        return w.block(overlapped, [&] { return !is_pending(overlapped); }, deadline);
+        return wait_for(w, overlapped, [&] { return !is_pending(overlapped); }, deadline);
     }
     const auto event = w.handles->find_as<Event>(reinterpret_cast<HANDLE>(event_value));
     if (!event) {
