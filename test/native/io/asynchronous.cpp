@@ -256,3 +256,24 @@ TEST(many_threads_and_seeds) {
 TEST(real_threads) {
     expect_clean(run(share_a_file, check::wall_world(true)));
 }
+
+TEST(cancel_a_synchronous_wait) {
+    expect_clean(run([] {
+        Opened file = open(u"D:\\a", FILE_CREATE, DIRECT | SYNC, DATA);
+        NTSTATUS status = STATUS_PENDING;
+        const Thread *writer = world().spawn("writer", world().client_process(), [&] {
+            const KernelCall call("test");
+            status = write(file, std::string(512, 'x'), 0);
+        });
+        const auto waiting = [] { return world().io->describe_outstanding().size() == 1; };
+        while (!waiting()) {
+            world().block(&waiting, [] { return false; }, world().interrupt_time_100ns() + 10);
+        }
+        CHECK_EQ(world().io->cancel_synchronous(current_thread()), 0);
+        CHECK_EQ(world().io->cancel_synchronous(*writer), 1);
+        sleep_ms(10);
+        CHECK_EQ(status, STATUS_CANCELLED);
+        CHECK_EQ(size_of(file), 0);
+        close(file);
+    }));
+}

@@ -173,3 +173,59 @@ TEST(listing) {
         close(again);
     }));
 }
+
+TEST(zw_open_file) {
+    expect_clean(run([] {
+        char16_t text[] = u"\\SystemRoot";
+        UNICODE_STRING name{};
+        name.Buffer = reinterpret_cast<PWCH>(text);
+        name.Length = name.MaximumLength = sizeof text - sizeof(char16_t);
+        OBJECT_ATTRIBUTES attributes;
+        InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE, nullptr, nullptr);
+        HANDLE handle = nullptr;
+        IO_STATUS_BLOCK iosb{};
+        trace(u"C:");
+        REQUIRE(ZwOpenFile(&handle, FILE_READ_ATTRIBUTES | SYNCHRONIZE, &attributes, &iosb, SHARE_ALL, SYNC) ==
+                STATUS_SUCCESS);
+        CHECK_EQ(iosb.Information, FILE_OPENED);
+        const auto file = world().handles->find_as<io::FileObject>(handle);
+        REQUIRE(file != nullptr);
+        CHECK(file->name == u"\\Windows");
+        CHECK(file->volume->boot);
+        CHECK_EQ(ZwClose(handle), STATUS_SUCCESS);
+        CHECK_EQ(ZwClose(handle), STATUS_INVALID_HANDLE);
+        CHECK_EQ(traced(), std::string("CREATE(I,0x884)@0[null] CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@0[null]"));
+    }));
+}
+
+TEST(information_classes) {
+    expect_clean(run([] {
+        Opened file = open(u"D:\\name.txt", FILE_CREATE);
+        write(file, "12345");
+        IO_STATUS_BLOCK iosb{};
+        alignas(8) char buffer[512];
+        auto &io = *world().io;
+        CHECK_EQ(io.query_information(*file, buffer, 8, FileBasicInformation, &iosb), STATUS_INFO_LENGTH_MISMATCH);
+        CHECK_EQ(io.query_information(*file, buffer, 512, FileRenameInformation, &iosb), STATUS_INVALID_INFO_CLASS);
+        CHECK_EQ(io.query_information(*file, buffer, 512, FilePositionInformation, &iosb), STATUS_SUCCESS);
+        CHECK_EQ(reinterpret_cast<FILE_POSITION_INFORMATION *>(buffer)->CurrentByteOffset.QuadPart, 5);
+        CHECK_EQ(io.query_information(*file, buffer, 512, FileNameInformation, &iosb), STATUS_SUCCESS);
+        CHECK_EQ(reinterpret_cast<FILE_NAME_INFORMATION *>(buffer)->FileNameLength, 18);
+        CHECK_EQ(io.query_information(*file, buffer, 8, FileNameInformation, &iosb), STATUS_BUFFER_OVERFLOW);
+        CHECK_EQ(iosb.Information, 8);
+        CHECK_EQ(io.query_information(*file, buffer, 512, FileAllInformation, &iosb), STATUS_SUCCESS);
+        const auto *all = reinterpret_cast<FILE_ALL_INFORMATION *>(buffer);
+        CHECK_EQ(all->StandardInformation.EndOfFile.QuadPart, 5);
+        CHECK_EQ(all->AccessInformation.AccessFlags, file.file->granted_access);
+        CHECK_EQ(all->NameInformation.FileNameLength, 18);
+        FILE_BASIC_INFORMATION basic{};
+        basic.LastWriteTime.QuadPart = 1234;
+        basic.FileAttributes = FILE_ATTRIBUTE_HIDDEN;
+        CHECK_EQ(io.set_information(*file, &basic, sizeof basic, FileBasicInformation, &iosb), STATUS_SUCCESS);
+        CHECK_EQ(io.query_information(*file, &basic, sizeof basic, FileBasicInformation, &iosb), STATUS_SUCCESS);
+        CHECK_EQ(basic.LastWriteTime.QuadPart, 1234);
+        CHECK_EQ(basic.FileAttributes, FILE_ATTRIBUTE_HIDDEN);
+        CHECK(basic.CreationTime.QuadPart != 0);
+        close(file);
+    }));
+}

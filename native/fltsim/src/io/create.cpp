@@ -106,7 +106,9 @@ NTSTATUS IoManager::Impl::open(const Open &open, std::shared_ptr<FileObject> *op
     }
     if (!NT_SUCCESS(status)) {
         *information = 0;
-        if (file->opened && (native.Flags & FO_FILE_OPEN_CANCELLED) == 0) {
+        if ((native.Flags & FO_FILE_OPEN_CANCELLED) != 0) {
+            file->close_sent = true; // FltCancelFileOpen has cleaned it up and closed it
+        } else if (file->opened) {
             // A filter turned the status and did not call FltCancelFileOpen: on Windows the open stays behind in the file system.
             world.note("create of " + file->describe() +
                        " failed above the file system without FltCancelFileOpen; it is cleaned up and closed");
