@@ -86,7 +86,7 @@ _Use_decl_annotations_ VOID MpNameGet(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJ
         }
     }
     if (KeGetCurrentIrql() != PASSIVE_LEVEL || FltObjects->FileObject == NULL ||
-        (FLT_IS_IRP_OPERATION(Data) && FlagOn(Data->Iopb->IrpFlags, IRP_PAGING_IO | IRP_SYNCHRONOUS_PAGING_IO))) {
+        (FLT_IS_IRP_OPERATION(Data) && FlagOn(Data->Iopb->IrpFlags, IRP_PAGING_IO))) {
         return;
     }
 

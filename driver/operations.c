@@ -89,7 +89,8 @@ static FLT_PREOP_CALLBACK_STATUS MpPreWanted(PFLT_CALLBACK_DATA Data, PCFLT_RELA
     }
     if (!FLT_IS_IRP_OPERATION(Data)) {
         refusal = MINIPEND_REFUSAL_NOT_IRP;
-    } else if (FlagOn(Data->Iopb->IrpFlags, IRP_PAGING_IO | IRP_SYNCHRONOUS_PAGING_IO)) {
+    } else if (FlagOn(Data->Iopb->IrpFlags, IRP_PAGING_IO)) {
+        // Not IRP_SYNCHRONOUS_PAGING_IO as well: its value is IRP_INPUT_OPERATION's, which every query carries [INFO-07].
         refusal = MINIPEND_REFUSAL_PAGING;
     } else if (MpPolicyExcludes(Data, Instance, &decision)) {
         refusal = MINIPEND_REFUSAL_POLICY;

@@ -6,8 +6,9 @@
 // that looks like Node's is made from node-api-headers. (On Windows node-gyp needs node.lib too and fetches it by itself.)
 
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import os from 'node:os'
 import path from 'node:path'
 
 import * as paths from './paths.mjs'
@@ -39,16 +40,10 @@ function makeNodeDir(directory) {
   writeFileSync(path.join(include, 'common.gypi'), commonGypi)
 }
 
-await runMain(() => {
-  checkToolchain()
-  const directory = path.join(paths.buildDir, 'gyp')
-  mkdirSync(directory, { recursive: true })
-  copyFileSync(path.join(paths.root, 'binding.gyp'), path.join(directory, 'binding.gyp'))
+/** Runs node-gyp in `directory`. */
+function nodeGyp(directory, nodeDir) {
   const args = [paths.packageFile('node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--loglevel', 'warn']
-  if (process.platform !== 'win32') {
-    makeNodeDir(path.join(directory, 'node'))
-    args.push('--nodedir', path.join(directory, 'node'), '--force-process-config')
-  }
+  if (nodeDir !== undefined) args.push('--nodedir', nodeDir, '--force-process-config')
   const root = path.relative(directory, paths.root).replaceAll('\\', '/')
   const env = { ...process.env }
   delete env['npm_config_nodedir'] // whatever npm was told, this build has its own
@@ -61,6 +56,25 @@ await runMain(() => {
     throw new BuildProblem(
       'minipend build: node-gyp failed; its output is above. It needs Python 3 beside the compiler.',
     )
+  }
+}
+
+await runMain(() => {
+  checkToolchain()
+  const directory = path.join(paths.buildDir, 'gyp')
+  mkdirSync(directory, { recursive: true })
+  copyFileSync(path.join(paths.root, 'binding.gyp'), path.join(directory, 'binding.gyp'))
+  if (process.platform === 'win32') {
+    nodeGyp(directory)
+  } else {
+    // Not in here: node-gyp gives make this path as it is, and ours may have spaces.
+    const nodeDir = mkdtempSync(path.join(os.tmpdir(), 'minipend-node-'))
+    try {
+      makeNodeDir(nodeDir)
+      nodeGyp(directory, nodeDir)
+    } finally {
+      rmSync(nodeDir, { recursive: true, force: true })
+    }
   }
   console.log(`minipend build: ${path.join(directory, 'build', 'Release', 'minipend.node')}`)
 })

@@ -102,38 +102,52 @@ static void close_named(char bracket) {
     g_first = false;                                                                                                   \
     }
 
-static void structures(void) {
+// Lists of fields and values: the formatter takes the macros for statements.
+// clang-format off
+static void structures(void)
+{
     STRUCT(MESSAGE_HEADER)
-    F(SizeBytes)
-    F(Version) F(Command) F(Token) END_STRUCT
+    F(SizeBytes) F(Version) F(Command) F(Token)
+    END_STRUCT
 
-    STRUCT(REPLY_HEADER) F(SizeBytes) F(Version) F(Command) F(Token) F(Status) F(Detail) F(Index) F(RequiredBytes)
-        END_STRUCT
+    STRUCT(REPLY_HEADER)
+    F(SizeBytes) F(Version) F(Command) F(Token) F(Status) F(Detail) F(Index) F(RequiredBytes)
+    END_STRUCT
 
-            STRUCT(HELLO_REQUEST) F(Header) F(ControlThreadId) F(ScriptThreadId) F(Reserved) END_STRUCT
+    STRUCT(HELLO_REQUEST)
+    F(Header) F(ControlThreadId) F(ScriptThreadId) F(Reserved)
+    END_STRUCT
 
-                STRUCT(HELLO_REPLY) F(Header) F(ConnectionId) F(DriverVersion) F(OperationCount) F(RefusalCount)
-                    F(ProcessorCount) F(MaxHeld) F(MaxDelayMs) F(MaxRules) F(Reserved) END_STRUCT
+    STRUCT(HELLO_REPLY)
+    F(Header) F(ConnectionId) F(DriverVersion) F(OperationCount) F(RefusalCount) F(ProcessorCount) F(MaxHeld)
+    F(MaxDelayMs) F(MaxRules) F(Reserved)
+    END_STRUCT
 
-                        STRUCT(RULE) F(SizeBytes) F(Id) F(Operations) F(Action) F(Queue) F(Hold) F(DelayMs) F(Flags)
-                            F(PathBytes) F(VolumeBytes) END_STRUCT
+    STRUCT(RULE)
+    F(SizeBytes) F(Id) F(Operations) F(Action) F(Queue) F(Hold) F(DelayMs) F(Flags) F(PathBytes) F(VolumeBytes)
+    END_STRUCT
 
-                                STRUCT(SET_RULES_REQUEST) F(Header) F(Count) F(Reserved) END_STRUCT
+    STRUCT(SET_RULES_REQUEST)
+    F(Header) F(Count) F(Reserved)
+    END_STRUCT
 
-                                    STRUCT(SET_RULES_REPLY) F(Header) F(Generation) END_STRUCT
+    STRUCT(SET_RULES_REPLY)
+    F(Header) F(Generation)
+    END_STRUCT
 
-                                        STRUCT(OPERATION_COUNTERS) F(PostOperations) F(Unmatched) F(Observed) F(Pended)
-                                            F(Completed) F(InFlight) F(WhenSafe) F(Synchronized) F(Draining)
-                                                F(InCallback) F(NameUnavailable) F(FastIoDisallowed) F(Refused)
-                                                    F(Reserved) END_STRUCT
+    STRUCT(OPERATION_COUNTERS)
+    F(PostOperations) F(Unmatched) F(Observed) F(Pended) F(Completed) F(InFlight) F(WhenSafe) F(Synchronized)
+    F(Draining) F(InCallback) F(NameUnavailable) F(FastIoDisallowed) F(Refused) F(Reserved)
+    END_STRUCT
 
-                                                        STRUCT(INSTANCE) F(InstanceId) F(Flags) F(Reserved) F(Altitude)
-                                                            F(Name) F(Volume) F(Operations) END_STRUCT
+    STRUCT(INSTANCE)
+    F(InstanceId) F(Flags) F(Reserved) F(Altitude) F(Name) F(Volume) F(Operations)
+    END_STRUCT
 
-                                                                STRUCT(COUNTERS_REPLY) F(Header) F(RuleGeneration)
-                                                                    F(HeldNow) F(HeldHighWater) F(UnexpectedRefusals)
-                                                                        F(InstanceCount) F(InstanceBytes)
-                                                                            F(ConnectionCount) F(Reserved) END_STRUCT
+    STRUCT(COUNTERS_REPLY)
+    F(Header) F(RuleGeneration) F(HeldNow) F(HeldHighWater) F(UnexpectedRefusals) F(InstanceCount) F(InstanceBytes)
+    F(ConnectionCount) F(Reserved)
+    END_STRUCT
 }
 
 static void lists(void) {
@@ -152,25 +166,33 @@ static void lists(void) {
 
 #define V(Prefix, Name) number(#Name, MINIPEND_##Prefix##_##Name);
 
-static void enumerations(void) {
+static void enumerations(void)
+{
     open_named("COMMAND", '{');
-    V(COMMAND, HELLO) V(COMMAND, COUNTERS) V(COMMAND, SET_RULES) close_named('}');
+    V(COMMAND, HELLO) V(COMMAND, COUNTERS) V(COMMAND, SET_RULES)
+    close_named('}');
     open_named("ACTION", '{');
-    V(ACTION, OBSERVE) V(ACTION, PEND) close_named('}');
+    V(ACTION, OBSERVE) V(ACTION, PEND)
+    close_named('}');
     open_named("QUEUE", '{');
-    V(QUEUE, NONE) V(QUEUE, CRITICAL) V(QUEUE, DELAYED) close_named('}');
+    V(QUEUE, NONE) V(QUEUE, CRITICAL) V(QUEUE, DELAYED)
+    close_named('}');
     open_named("HOLD", '{');
-    V(HOLD, NONE) V(HOLD, DELAY) close_named('}');
+    V(HOLD, NONE) V(HOLD, DELAY)
+    close_named('}');
     open_named("RULE_FLAG", '{');
-    V(RULE, KERNEL_MODE)
-    V(RULE, BOOT_VOLUME) V(RULE, PAGING_FILE) V(RULE, FAST_IO_TO_IRP) V(RULE, VALID_FLAGS) close_named('}');
+    V(RULE, KERNEL_MODE) V(RULE, BOOT_VOLUME) V(RULE, PAGING_FILE) V(RULE, FAST_IO_TO_IRP) V(RULE, VALID_FLAGS)
+    close_named('}');
     open_named("INSTANCE_FLAG", '{');
-    V(INSTANCE, BOOT_VOLUME) V(INSTANCE, TEARING_DOWN) V(INSTANCE, RETIRED) close_named('}');
+    V(INSTANCE, BOOT_VOLUME) V(INSTANCE, TEARING_DOWN) V(INSTANCE, RETIRED)
+    close_named('}');
     open_named("LIMIT", '{');
-    V(MAX, RULES)
-    V(MAX, MESSAGE_BYTES) V(MAX, PATTERN_CHARS) V(MAX, VOLUME_CHARS) V(MAX, ALTITUDE_CHARS) V(MAX, INSTANCE_NAME_CHARS)
-        close_named('}');
+    V(MAX, RULES) V(MAX, MESSAGE_BYTES) V(MAX, PATTERN_CHARS) V(MAX, VOLUME_CHARS) V(MAX, ALTITUDE_CHARS)
+    V(MAX, INSTANCE_NAME_CHARS)
+    close_named('}');
 }
+
+// clang-format on
 
 int main(void) {
     g_first = true;

@@ -30,6 +30,7 @@ struct Overlapped {
     IO_STATUS_BLOCK iosb{};
     io::AsyncBlock block;
     std::shared_ptr<Event> event = std::make_shared<Event>();
+    std::string data; ///< of a write: it has to stay until the operation has ended
     Overlapped() {
         block.user_iosb = &iosb;
         block.event = event;
@@ -45,9 +46,11 @@ NTSTATUS start_read(const Opened &file, Overlapped &overlapped, void *buffer, UL
     return world().io->read(*file, buffer, length, &offset, &overlapped.block, &iosb);
 }
 
-NTSTATUS start_write(const Opened &file, Overlapped &overlapped, const std::string &data, int64_t offset) {
+NTSTATUS start_write(const Opened &file, Overlapped &overlapped, std::string data, int64_t offset) {
+    overlapped.data = std::move(data);
     IO_STATUS_BLOCK iosb{};
-    return world().io->write(*file, data.data(), static_cast<ULONG>(data.size()), &offset, &overlapped.block, &iosb);
+    return world().io->write(*file, overlapped.data.data(), static_cast<ULONG>(overlapped.data.size()), &offset,
+                             &overlapped.block, &iosb);
 }
 
 constexpr ULONG DIRECT = FILE_NO_INTERMEDIATE_BUFFERING;

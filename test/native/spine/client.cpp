@@ -64,11 +64,11 @@ HRESULT send_raw(HANDLE port, const std::vector<uint64_t> &message, uint32_t mes
     return answer;
 }
 
-const MINIPEND_COUNTERS_REPLY &Counters::head() const {
+const MINIPEND_COUNTERS_REPLY &Counters::head() const & {
     return *reinterpret_cast<const MINIPEND_COUNTERS_REPLY *>(words_.data());
 }
 
-const MINIPEND_INSTANCE &Counters::instance(size_t index) const {
+const MINIPEND_INSTANCE &Counters::instance(size_t index) const & {
     need(index < head().InstanceCount, "no such instance in the counters");
     const auto *const bytes = reinterpret_cast<const uint8_t *>(words_.data());
     return *reinterpret_cast<const MINIPEND_INSTANCE *>(bytes + sizeof(MINIPEND_COUNTERS_REPLY) +

@@ -136,10 +136,16 @@ constexpr uint64_t bit(MINIPEND_OPERATION operation) {
 class Counters {
   public:
     explicit Counters(std::vector<uint64_t> words) : words_(std::move(words)) {}
-    const MINIPEND_COUNTERS_REPLY &head() const;
-    const MINIPEND_INSTANCE &instance(size_t index) const; ///< 0: the sum of those that are gone
-    const MINIPEND_OPERATION_COUNTERS &of(size_t instance_index, MINIPEND_OPERATION operation) const {
+    // Of a temporary by value: a check keeps a reference to what it compares.
+    const MINIPEND_COUNTERS_REPLY &head() const &;
+    MINIPEND_COUNTERS_REPLY head() && { return std::as_const(*this).head(); }
+    const MINIPEND_INSTANCE &instance(size_t index) const &; ///< 0: the sum of those that are gone
+    MINIPEND_INSTANCE instance(size_t index) && { return std::as_const(*this).instance(index); }
+    const MINIPEND_OPERATION_COUNTERS &of(size_t instance_index, MINIPEND_OPERATION operation) const & {
         return instance(instance_index).Operations[operation];
+    }
+    MINIPEND_OPERATION_COUNTERS of(size_t instance_index, MINIPEND_OPERATION operation) && {
+        return std::as_const(*this).of(instance_index, operation);
     }
     /// Of all instances, gone ones included.
     MINIPEND_OPERATION_COUNTERS total(MINIPEND_OPERATION operation) const;

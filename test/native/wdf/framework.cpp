@@ -227,17 +227,16 @@ TEST(memory_and_lookaside) {
         PVOID buffer = nullptr;
         CHECK_EQ(WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, 0, 0, &memory, &buffer),
                  STATUS_INVALID_PARAMETER);
-        CHECK_EQ(WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, TAG, 33, &memory, &buffer),
-                 STATUS_SUCCESS);
+        CHECK_EQ(WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, TAG, 33, &memory, &buffer), STATUS_SUCCESS);
         size_t bytes = 0;
         CHECK(WdfMemoryGetBuffer(memory, &bytes) == buffer);
         CHECK_EQ(bytes, size_t{33});
         WdfObjectDelete(memory);
 
         WDFLOOKASIDE list = nullptr;
-        CHECK_EQ(WdfLookasideListCreate(WDF_NO_OBJECT_ATTRIBUTES, 128, NonPagedPoolNx, WDF_NO_OBJECT_ATTRIBUTES, TAG,
-                                        &list),
-                 STATUS_SUCCESS);
+        CHECK_EQ(
+            WdfLookasideListCreate(WDF_NO_OBJECT_ATTRIBUTES, 128, NonPagedPoolNx, WDF_NO_OBJECT_ATTRIBUTES, TAG, &list),
+            STATUS_SUCCESS);
         const IrqlScope dispatch(DISPATCH_LEVEL);
         CHECK_EQ(WdfMemoryCreateFromLookaside(list, &memory), STATUS_SUCCESS);
         std::memset(WdfMemoryGetBuffer(memory, &bytes), 0, 128);
@@ -286,9 +285,9 @@ TEST(what_a_driver_leaves_is_reported) {
     const std::string report = stop_of([] {
         Bound bound;
         WDFLOOKASIDE list = nullptr;
-        CHECK_EQ(WdfLookasideListCreate(WDF_NO_OBJECT_ATTRIBUTES, 16, NonPagedPoolNx, WDF_NO_OBJECT_ATTRIBUTES, TAG,
-                                        &list),
-                 STATUS_SUCCESS);
+        CHECK_EQ(
+            WdfLookasideListCreate(WDF_NO_OBJECT_ATTRIBUTES, 16, NonPagedPoolNx, WDF_NO_OBJECT_ATTRIBUTES, TAG, &list),
+            STATUS_SUCCESS);
         WDFMEMORY memory = nullptr;
         CHECK_EQ(WdfMemoryCreateFromLookaside(list, &memory), STATUS_SUCCESS);
         WDFOBJECT object = nullptr;

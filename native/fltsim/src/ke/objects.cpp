@@ -57,8 +57,7 @@ void reference_file(const char *api, PFILE_OBJECT file) {
     if (references.count == 0) {
         references.file = io::FileObject::from_native(file);
         if (references.file == nullptr) {
-            bugcheck("OBJECT is no longer a file object", api,
-                     "reference it while a handle or an operation holds it");
+            bugcheck("OBJECT is no longer a file object", api, "reference it while a handle or an operation holds it");
         }
         references.file->reference();
     }

@@ -215,7 +215,8 @@ void report_leaks() {
     world().wdf->image_unloaded();
     ke::WorldState &state = ke::world_state();
     for (const auto &[object, references] : state.references) {
-        world().leak("file object at " + hex(object) + ": " + std::to_string(references.count) + " references by pointer");
+        world().leak("file object at " + hex(object) + ": " + std::to_string(references.count) +
+                     " references by pointer");
         references.file->dereference();
     }
     state.references.clear();

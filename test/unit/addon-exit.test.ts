@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: tests that a process and a worker thread end at once, in good order, while the driver holds an operation of
+// theirs for much longer.
+
+import { spawnSync } from 'node:child_process'
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, it } from 'vitest'
+
+const root = path.resolve(import.meta.dirname, '..', '..')
+const holdMs = 20_000
+const endLimitMs = 10_000
+
+/** Has one write held, then runs `then`. */
+const holding = (then: string): string => `
+  const { openMinipend, pend } = await import(${JSON.stringify(pathToFileURL(path.join(root, 'src', 'index.ts')).href)})
+  const mp = await openMinipend({ backend: 'embedded' })
+  await mp.attach('D:')
+  await mp.rules.set([{ id: 'writes', on: ['write'], action: pend({ delayMs: ${holdMs} }) }])
+  const file = await mp.io.open('D:\\\\held.txt', { create: 'createAlways', access: 'readwrite' })
+  file.write(Buffer.from('x')).catch(() => undefined)
+  while ((await mp.counters()).inFlight !== 1n) await new Promise((r) => setTimeout(r, 5))
+  ${then}`
+
+function runScript(script: string): {
+  status: number | null
+  signal: NodeJS.Signals | null
+  stderr: string
+  ms: number
+} {
+  const started = performance.now()
+  const args = ['--import', 'tsx', '--input-type=module', '-e', script]
+  const { status, signal, stderr } = spawnSync(process.execPath, args, {
+    cwd: root,
+    encoding: 'utf8',
+    timeout: 2 * holdMs,
+  })
+  return { status, signal, stderr, ms: performance.now() - started }
+}
+
+describe('with an operation held by the driver', () => {
+  it('process.exit() ends the process with its code', () => {
+    const result = runScript(holding('process.exit(7)'))
+    expect(result).toMatchObject({ status: 7, signal: null, stderr: '' })
+    expect(result.ms).toBeLessThan(endLimitMs)
+  })
+
+  it('an uncaught exception ends the process', () => {
+    const result = runScript(holding("throw new Error('on purpose')"))
+    expect(result).toMatchObject({ status: 1, signal: null })
+    expect(result.stderr).toContain('on purpose')
+    expect(result.ms).toBeLessThan(endLimitMs)
+  })
+
+  it('terminate() ends a worker thread, and the process goes on', () => {
+    const inWorker = `
+      import { parentPort } from 'node:worker_threads'
+      import { register } from 'tsx/esm/api'
+      register()
+      ${holding("parentPort.postMessage('held'); setInterval(() => {}, 1000)")}`
+    const result = runScript(`
+      import { Worker } from 'node:worker_threads'
+      const worker = new Worker(${JSON.stringify(inWorker)}, { eval: true })
+      await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+      await worker.terminate()
+      process.exitCode = 5`)
+    expect(result).toMatchObject({ status: 5, signal: null, stderr: '' })
+    expect(result.ms).toBeLessThan(endLimitMs)
+  })
+})
