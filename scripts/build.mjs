@@ -66,7 +66,6 @@ function configureKey(compilers) {
     paths.packageVersion('cmake-js'),
     paths.packageVersion('node-addon-api'),
     paths.packageVersion('node-api-headers'),
-    readFileSync(path.join(paths.root, 'scripts', 'build.mjs'), 'utf8').length,
   ])
 }
 

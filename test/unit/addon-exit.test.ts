@@ -55,13 +55,13 @@ describe('with an operation held by the driver', () => {
 
   it('terminate() ends a worker thread, and the process goes on', () => {
     const inWorker = `
-      import { parentPort } from 'node:worker_threads'
-      import { register } from 'tsx/esm/api'
+      import { parentPort, workerData } from 'node:worker_threads'
+      const { register } = await import(workerData)
       register()
       ${holding("parentPort.postMessage('held'); setInterval(() => {}, 1000)")}`
     const result = runScript(`
       import { Worker } from 'node:worker_threads'
-      const worker = new Worker(${JSON.stringify(inWorker)}, { eval: true })
+      const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(${JSON.stringify(inWorker)})), { workerData: import.meta.resolve('tsx/esm/api') })
       await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
       await worker.terminate()
       process.exitCode = 5`)

@@ -36,9 +36,7 @@ bool FiberScheduler::step() {
     if (halted_) {
         return false;
     }
-    ++steps_;
     if (world_.options.virtual_clock) {
-        ++virtual_now_100ns_; // so that a thread that polls the clock sees it move
         if (steps_ >= next_accept_step_) {
             next_accept_step_ = steps_ + STEPS_WITHOUT_HOST_CALLS;
             accept_host_calls();
@@ -71,7 +69,15 @@ bool FiberScheduler::step() {
         });
         return !halted_;
     }
-    return run_one(now) || idle();
+    if (!run_one(now)) {
+        return idle();
+    }
+    // Only steps that ran something count: how often an idle loop looks around is the host's doing, not the seed's.
+    ++steps_;
+    if (world_.options.virtual_clock) {
+        ++virtual_now_100ns_; // so that a thread that polls the clock sees it move
+    }
+    return true;
 }
 
 void FiberScheduler::accept_host_calls() {

@@ -105,7 +105,8 @@ class FiberScheduler final : public Scheduler {
     uint64_t virtual_now_100ns_ = FIRST_INTERRUPT_TIME_100NS;
     uint64_t virtual_limit_100ns_ = 0;
     uint64_t steps_ = 0;
-    uint64_t next_accept_step_ = 0; ///< virtual clock: host calls are let in then even when the world is busy
+    /// Virtual clock: host calls are let in then even when the world is busy. Not at the first step: whether a call is there by then is chance.
+    uint64_t next_accept_step_ = 100'000;
     uint64_t next_id_ = 0;
 
     std::vector<Processor> processors_;
