@@ -2,6 +2,7 @@
 //
 // This module provides: the runner of the native tests. Exit code 0: all passed, 1: some failed, 2: bad usage or no test selected.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -40,19 +41,23 @@ Registration::Registration(const char *file, const char *name, std::function<voi
 
 int main(int count, char **arguments) {
     std::string_view filter;
+    std::vector<std::string_view> skips;
     bool list = false;
     for (int index = 1; index < count; ++index) {
         if (std::strcmp(arguments[index], "--list") == 0) {
             list = true;
         } else if (std::strcmp(arguments[index], "--filter") == 0 && index + 1 < count) {
             filter = arguments[++index];
+        } else if (std::strcmp(arguments[index], "--skip") == 0 && index + 1 < count) {
+            skips.emplace_back(arguments[++index]);
         } else {
-            std::fprintf(stderr, "usage: %s [--list] [--filter TEXT]\n", arguments[0]);
+            std::fprintf(stderr, "usage: %s [--list] [--filter TEXT] [--skip TEXT]...\n", arguments[0]);
             return 2;
         }
     }
     int passed = 0;
     int failed = 0;
+    int skipped = 0;
     for (const check::Case &test : check::cases()) {
         if (test.name.find(filter) == std::string::npos) {
             continue;
@@ -60,6 +65,12 @@ int main(int count, char **arguments) {
         if (list) {
             std::printf("%s\n", test.name.c_str());
             ++passed;
+            continue;
+        }
+        if (std::any_of(skips.begin(), skips.end(),
+                        [&](std::string_view skip) { return test.name.find(skip) != std::string::npos; })) {
+            std::printf("%s skipped\n", test.name.c_str());
+            ++skipped;
             continue;
         }
         const int before = check::failures();
@@ -76,7 +87,7 @@ int main(int count, char **arguments) {
         (good ? passed : failed) += 1;
     }
     if (!list) {
-        std::printf("%d passed, %d failed\n", passed, failed);
+        std::printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
     }
     if (passed + failed == 0) {
         std::fprintf(stderr, "no test matches \"%.*s\"\n", static_cast<int>(filter.size()), filter.data());
