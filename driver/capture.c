@@ -10,8 +10,7 @@
 #include "minipend.h"
 
 /// Copies a caller's bytes. Returns the exception's code when the memory is not there.
-_Use_decl_annotations_ DECLSPEC_NOINLINE NTSTATUS MpCopyFromCaller(PVOID To, const VOID *From, SIZE_T Bytes)
-{
+_Use_decl_annotations_ DECLSPEC_NOINLINE NTSTATUS MpCopyFromCaller(PVOID To, const VOID *From, SIZE_T Bytes) {
     __try {
         RtlCopyMemory(To, From, Bytes);
     } __except (EXCEPTION_EXECUTE_HANDLER) {
@@ -21,8 +20,7 @@ _Use_decl_annotations_ DECLSPEC_NOINLINE NTSTATUS MpCopyFromCaller(PVOID To, con
 }
 
 /// Copies bytes to a caller. Returns the exception's code when the memory is not there or not writable.
-_Use_decl_annotations_ DECLSPEC_NOINLINE NTSTATUS MpCopyToCaller(PVOID To, const VOID *From, SIZE_T Bytes)
-{
+_Use_decl_annotations_ DECLSPEC_NOINLINE NTSTATUS MpCopyToCaller(PVOID To, const VOID *From, SIZE_T Bytes) {
     __try {
         RtlCopyMemory(To, From, Bytes);
     } __except (EXCEPTION_EXECUTE_HANDLER) {

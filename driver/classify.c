@@ -7,8 +7,7 @@
 // FileLinkInformationEx: newer than the headers that some builds use.
 #define MP_FILE_LINK_INFORMATION_EX 72
 
-static MINIPEND_OPERATION MpClassifySetInformation(FILE_INFORMATION_CLASS InformationClass)
-{
+static MINIPEND_OPERATION MpClassifySetInformation(FILE_INFORMATION_CLASS InformationClass) {
     switch ((ULONG)InformationClass) {
     case FileRenameInformation:
     case FileRenameInformationEx:
@@ -29,8 +28,7 @@ static MINIPEND_OPERATION MpClassifySetInformation(FILE_INFORMATION_CLASS Inform
 }
 
 /// The operation's entry. Only operations that registration.c names arrive here, so each has one.
-_Use_decl_annotations_ MINIPEND_OPERATION MpClassify(const FLT_CALLBACK_DATA *Data)
-{
+_Use_decl_annotations_ MINIPEND_OPERATION MpClassify(const FLT_CALLBACK_DATA *Data) {
     switch (Data->Iopb->MajorFunction) {
     case IRP_MJ_CREATE:
         return MINIPEND_OPERATION_CREATE;

@@ -12,16 +12,14 @@
 #endif
 
 /// The current processor's cell. A migration after this is harmless, see MP_CELL.
-_Use_decl_annotations_ PMP_CELL MpCell(const MP_INSTANCE *Instance, MINIPEND_OPERATION Operation)
-{
+_Use_decl_annotations_ PMP_CELL MpCell(const MP_INSTANCE *Instance, MINIPEND_OPERATION Operation) {
     ULONG processor = KeGetCurrentProcessorNumberEx(NULL);
 
     NT_ASSERT(processor < MpGlobals.ProcessorCount);
     return &Instance->Cells[(SIZE_T)processor * MINIPEND_OPERATION_COUNT + Operation];
 }
 
-static VOID MpCellsAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION Operation, MINIPEND_OPERATION_COUNTERS *Sum)
-{
+static VOID MpCellsAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION Operation, MINIPEND_OPERATION_COUNTERS *Sum) {
     ULONG processor;
     ULONG cause;
 
@@ -49,8 +47,7 @@ static VOID MpCellsAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION Operation
 }
 
 /// Adds all of an instance's counters to Sum. The pend-path ones of all operations are from one moment.
-_Use_decl_annotations_ VOID MpCountersAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION_COUNTERS *Sum)
-{
+_Use_decl_annotations_ VOID MpCountersAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION_COUNTERS *Sum) {
     ULONG operation;
 
     for (operation = 0; operation < MINIPEND_OPERATION_COUNT; operation++) {
@@ -67,8 +64,7 @@ _Use_decl_annotations_ VOID MpCountersAdd(const MP_INSTANCE *Instance, MINIPEND_
     WdfSpinLockRelease(MpHold.Lock);
 }
 
-static VOID MpDescribeInstance(const MP_INSTANCE *Instance, MINIPEND_INSTANCE *Entry)
-{
+static VOID MpDescribeInstance(const MP_INSTANCE *Instance, MINIPEND_INSTANCE *Entry) {
     Entry->InstanceId = Instance->Id;
     Entry->Flags = (Instance->BootVolume ? MINIPEND_INSTANCE_BOOT_VOLUME : 0) |
                    (ReadBooleanNoFence(&Instance->TearingDown) ? MINIPEND_INSTANCE_TEARING_DOWN : 0);
@@ -83,9 +79,8 @@ static VOID MpDescribeInstance(const MP_INSTANCE *Instance, MINIPEND_INSTANCE *E
 
 /// Builds the reply of the counters command, header left to the caller. STATUS_BUFFER_TOO_SMALL: ReplyBytes says what it needs, nothing was
 /// built. On success the caller deletes Memory, which owns Reply.
-_Use_decl_annotations_ NTSTATUS MpCountersSnapshot(ULONG LargestBytes, MINIPEND_COUNTERS_REPLY **Reply, WDFMEMORY *Memory,
-                                                   PULONG ReplyBytes)
-{
+_Use_decl_annotations_ NTSTATUS MpCountersSnapshot(ULONG LargestBytes, MINIPEND_COUNTERS_REPLY **Reply,
+                                                   WDFMEMORY *Memory, PULONG ReplyBytes) {
     NTSTATUS status;
     MINIPEND_COUNTERS_REPLY *reply;
     MINIPEND_INSTANCE *entry;
@@ -97,7 +92,7 @@ _Use_decl_annotations_ NTSTATUS MpCountersSnapshot(ULONG LargestBytes, MINIPEND_
     *Reply = NULL;
     *Memory = NULL;
 
-    (VOID)WdfWaitLockAcquire(MpInstances.Lock, NULL);
+    (VOID) WdfWaitLockAcquire(MpInstances.Lock, NULL);
     bytes = (ULONG)sizeof(*reply) + (MpInstances.Count + 1) * (ULONG)sizeof(MINIPEND_INSTANCE);
     *ReplyBytes = bytes;
     if (bytes > LargestBytes) {

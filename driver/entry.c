@@ -30,8 +30,7 @@ typedef struct _MP_PARAMETER {
 } MP_PARAMETER;
 
 /// A registry value, or its default, moved into its range.
-static ULONG MpReadParameter(WDFKEY Key, const MP_PARAMETER *Parameter)
-{
+static ULONG MpReadParameter(WDFKEY Key, const MP_PARAMETER *Parameter) {
     ULONG value = Parameter->Default;
 
     if (Key != NULL && !NT_SUCCESS(WdfRegistryQueryULong(Key, &Parameter->Name, &value))) {
@@ -40,8 +39,7 @@ static ULONG MpReadParameter(WDFKEY Key, const MP_PARAMETER *Parameter)
     return max(Parameter->Least, min(Parameter->Most, value));
 }
 
-static VOID MpReadLimits(VOID)
-{
+static VOID MpReadLimits(VOID) {
     static const MP_PARAMETER maxHeld = {RTL_CONSTANT_STRING(L"MaxHeld"), 1, 65536, 16384};
     static const MP_PARAMETER maxDelayMs = {RTL_CONSTANT_STRING(L"MaxDelayMs"), 1, 600000, 30000};
     static const MP_PARAMETER releaseThreads = {RTL_CONSTANT_STRING(L"ReleaseThreads"), 2, 16, 2};
@@ -59,8 +57,7 @@ static VOID MpReadLimits(VOID)
     }
 }
 
-static NTSTATUS MpCreateFrameworkDriver(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
-{
+static NTSTATUS MpCreateFrameworkDriver(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) {
     WDF_DRIVER_CONFIG config;
 
     WDF_DRIVER_CONFIG_INIT(&config, WDF_NO_EVENT_CALLBACK);
@@ -70,15 +67,14 @@ static NTSTATUS MpCreateFrameworkDriver(PDRIVER_OBJECT DriverObject, PUNICODE_ST
     return WdfDriverCreate(DriverObject, RegistryPath, WDF_NO_OBJECT_ATTRIBUTES, &config, WDF_NO_HANDLE);
 }
 
-static NTSTATUS MpCreateTables(VOID)
-{
+static NTSTATUS MpCreateTables(VOID) {
     NTSTATUS status;
 
     MpGlobals.ProcessorCount = KeQueryMaximumProcessorCountEx(ALL_PROCESSOR_GROUPS);
     ExInitializeRundownProtection(&MpGlobals.DeferredRoutines);
 
-    status = WdfLookasideListCreate(WDF_NO_OBJECT_ATTRIBUTES, sizeof(MP_RECORD), NonPagedPoolNx, WDF_NO_OBJECT_ATTRIBUTES,
-                                    MP_TAG_RECORD, &MpGlobals.RecordLookaside);
+    status = WdfLookasideListCreate(WDF_NO_OBJECT_ATTRIBUTES, sizeof(MP_RECORD), NonPagedPoolNx,
+                                    WDF_NO_OBJECT_ATTRIBUTES, MP_TAG_RECORD, &MpGlobals.RecordLookaside);
     if (!NT_SUCCESS(status)) {
         return status;
     }
@@ -98,8 +94,7 @@ static NTSTATUS MpCreateTables(VOID)
 }
 
 /// Finds the volume that holds \SystemRoot. When that fails, BootVolume stays NULL and every volume is treated as the boot volume: the safe side.
-static VOID MpFindBootVolume(VOID)
-{
+static VOID MpFindBootVolume(VOID) {
     DECLARE_CONST_UNICODE_STRING(systemRoot, L"\\SystemRoot");
     OBJECT_ATTRIBUTES attributes;
     IO_STATUS_BLOCK ioStatus;
@@ -107,9 +102,11 @@ static VOID MpFindBootVolume(VOID)
     PVOID fileObject;
     NTSTATUS status;
 
-    InitializeObjectAttributes(&attributes, (PUNICODE_STRING)&systemRoot, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE, NULL, NULL);
+    InitializeObjectAttributes(&attributes, (PUNICODE_STRING)&systemRoot, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE,
+                               NULL, NULL);
     status = ZwOpenFile(&handle, FILE_READ_ATTRIBUTES | SYNCHRONIZE, &attributes, &ioStatus,
-                        FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, FILE_DIRECTORY_FILE | FILE_SYNCHRONOUS_IO_NONALERT);
+                        FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                        FILE_DIRECTORY_FILE | FILE_SYNCHRONOUS_IO_NONALERT);
     if (!NT_SUCCESS(status)) {
         return;
     }
@@ -123,8 +120,7 @@ static VOID MpFindBootVolume(VOID)
     NT_VERIFY(NT_SUCCESS(ZwClose(handle)));
 }
 
-static VOID MpForgetBootVolume(VOID)
-{
+static VOID MpForgetBootVolume(VOID) {
     if (MpGlobals.BootVolume != NULL) {
         FltObjectDereference(MpGlobals.BootVolume);
         MpGlobals.BootVolume = NULL;
@@ -132,16 +128,14 @@ static VOID MpForgetBootVolume(VOID)
 }
 
 /// After FltUnregisterFilter, or instead of it when there is no filter: ends what may still run and frees what is not the framework's to free.
-static VOID MpStopAndClean(VOID)
-{
+static VOID MpStopAndClean(VOID) {
     ExWaitForRundownProtectionRelease(&MpGlobals.DeferredRoutines);
     MpReleaseStop();
     MpRulesCleanup();
 }
 
 /// PASSIVE_LEVEL. Always agrees: what is held is given back by the teardown of the instances.
-_Use_decl_annotations_ NTSTATUS FLTAPI MpUnload(FLT_FILTER_UNLOAD_FLAGS Flags)
-{
+_Use_decl_annotations_ NTSTATUS FLTAPI MpUnload(FLT_FILTER_UNLOAD_FLAGS Flags) {
     PAGED_CODE();
     UNREFERENCED_PARAMETER(Flags);
 
@@ -154,8 +148,7 @@ _Use_decl_annotations_ NTSTATUS FLTAPI MpUnload(FLT_FILTER_UNLOAD_FLAGS Flags)
 }
 
 /// On failure everything is undone but the framework's part, which its entry stub undoes [KMDF-07].
-_Use_decl_annotations_ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
-{
+_Use_decl_annotations_ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) {
     NTSTATUS status;
 
     status = MpCreateFrameworkDriver(DriverObject, RegistryPath);

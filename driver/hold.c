@@ -35,8 +35,7 @@
 MP_HOLD MpHold;
 
 /// Sets up the table. Called once, before any callback can run.
-_Use_decl_annotations_ NTSTATUS MpHoldInitialize(VOID)
-{
+_Use_decl_annotations_ NTSTATUS MpHoldInitialize(VOID) {
     NTSTATUS status;
     PVOID heap;
 
@@ -58,14 +57,12 @@ _Use_decl_annotations_ NTSTATUS MpHoldInitialize(VOID)
 
 // ---- the due heap: a binary heap on DueTime; MpHold.Lock ---------------------------------------------------------------
 
-static VOID MpHeapPlace(ULONG Index, PMP_RECORD Record)
-{
+static VOID MpHeapPlace(ULONG Index, PMP_RECORD Record) {
     MpHold.Heap[Index] = Record;
     Record->HeapIndex = Index;
 }
 
-static VOID MpHeapUp(ULONG Index, PMP_RECORD Record)
-{
+static VOID MpHeapUp(ULONG Index, PMP_RECORD Record) {
     while (Index > 0) {
         ULONG parent = (Index - 1) / 2;
 
@@ -78,8 +75,7 @@ static VOID MpHeapUp(ULONG Index, PMP_RECORD Record)
     MpHeapPlace(Index, Record);
 }
 
-static VOID MpHeapDown(ULONG Index, PMP_RECORD Record)
-{
+static VOID MpHeapDown(ULONG Index, PMP_RECORD Record) {
     for (;;) {
         ULONG child = 2 * Index + 1;
 
@@ -98,14 +94,12 @@ static VOID MpHeapDown(ULONG Index, PMP_RECORD Record)
     MpHeapPlace(Index, Record);
 }
 
-static VOID MpHeapInsert(PMP_RECORD Record)
-{
+static VOID MpHeapInsert(PMP_RECORD Record) {
     NT_ASSERT(MpHold.HeapCount < MpGlobals.Limits.MaxHeld);
     MpHeapUp(MpHold.HeapCount++, Record);
 }
 
-static VOID MpHeapRemove(PMP_RECORD Record)
-{
+static VOID MpHeapRemove(PMP_RECORD Record) {
     ULONG index = Record->HeapIndex;
     PMP_RECORD last = MpHold.Heap[--MpHold.HeapCount];
 
@@ -123,8 +117,7 @@ static VOID MpHeapRemove(PMP_RECORD Record)
 // ---- transitions ------------------------------------------------------------------------------------------------------
 
 /// NEW -> QUEUED. FALSE: the driver holds as many operations as it may, nothing has changed.
-_Use_decl_annotations_ BOOLEAN MpHoldTake(PMP_RECORD Record)
-{
+_Use_decl_annotations_ BOOLEAN MpHoldTake(PMP_RECORD Record) {
     PMP_INSTANCE instance = Record->Instance;
     MP_HELD_COUNTERS *counters = &instance->HeldCounters[Record->Operation];
     BOOLEAN taken = FALSE;
@@ -147,8 +140,7 @@ _Use_decl_annotations_ BOOLEAN MpHoldTake(PMP_RECORD Record)
     return taken;
 }
 
-static VOID MpHoldUnlink(PMP_RECORD Record)
-{
+static VOID MpHoldUnlink(PMP_RECORD Record) {
     RemoveEntryList(&Record->HeldLink);
     RemoveEntryList(&Record->InstanceLink);
     MpHold.Count--;
@@ -156,8 +148,7 @@ static VOID MpHoldUnlink(PMP_RECORD Record)
 }
 
 /// QUEUED -> NEW, after the queue call was refused: as if it had never been taken.
-_Use_decl_annotations_ VOID MpHoldUntake(PMP_RECORD Record)
-{
+_Use_decl_annotations_ VOID MpHoldUntake(PMP_RECORD Record) {
     WdfSpinLockAcquire(MpHold.Lock);
     MpHoldUnlink(Record);
     Record->Instance->HeldCounters[Record->Operation].Pended--;
@@ -166,8 +157,7 @@ _Use_decl_annotations_ VOID MpHoldUntake(PMP_RECORD Record)
 }
 
 /// QUEUED -> PARKED: the deferred routine is through with the record. When the lock is given up the record may be gone at once.
-_Use_decl_annotations_ VOID MpHoldPark(PMP_RECORD Record)
-{
+_Use_decl_annotations_ VOID MpHoldPark(PMP_RECORD Record) {
     WdfSpinLockAcquire(MpHold.Lock);
     Record->State = MpRecordParked;
     if (Record->ReleaseRequested) {
@@ -182,8 +172,7 @@ _Use_decl_annotations_ VOID MpHoldPark(PMP_RECORD Record)
 }
 
 /// PARKED -> RELEASING; MpHold.Lock held. From here on the record belongs to the caller.
-static VOID MpHoldTakeOut(PMP_RECORD Record)
-{
+static VOID MpHoldTakeOut(PMP_RECORD Record) {
     MpHeapRemove(Record);
     MpHoldUnlink(Record);
     Record->Instance->HeldCounters[Record->Operation].Completed++;
@@ -191,8 +180,7 @@ static VOID MpHoldTakeOut(PMP_RECORD Record)
 }
 
 /// Asks for everything that the connection's rules hold to be given back now. Marks and signals; waits for nothing.
-_Use_decl_annotations_ VOID MpHoldReleaseConnection(ULONG64 ConnectionId)
-{
+_Use_decl_annotations_ VOID MpHoldReleaseConnection(ULONG64 ConnectionId) {
     PLIST_ENTRY link;
 
     WdfSpinLockAcquire(MpHold.Lock);
@@ -215,8 +203,7 @@ _Use_decl_annotations_ VOID MpHoldReleaseConnection(ULONG64 ConnectionId)
 
 /// TeardownStart's duty [LIFE-11]: gives back what is parked on the instance in this thread, and marks what is still queued; the deferred
 /// routine of that will park it, and a releasing thread gives it back at once.
-_Use_decl_annotations_ VOID MpHoldReleaseInstance(PMP_INSTANCE Instance)
-{
+_Use_decl_annotations_ VOID MpHoldReleaseInstance(PMP_INSTANCE Instance) {
     for (;;) {
         PMP_RECORD parked = NULL;
         PLIST_ENTRY link;
@@ -244,8 +231,7 @@ _Use_decl_annotations_ VOID MpHoldReleaseInstance(PMP_INSTANCE Instance)
 
 /// The record that a releasing thread gives back next, or NULL and the interrupt time until which there is nothing to do. Stop: nothing
 /// is held and nothing more will come.
-_Use_decl_annotations_ PMP_RECORD MpHoldNextDue(PULONG64 WaitUntil, PBOOLEAN Stop)
-{
+_Use_decl_annotations_ PMP_RECORD MpHoldNextDue(PULONG64 WaitUntil, PBOOLEAN Stop) {
     PMP_RECORD record = NULL;
     ULONG64 precise;
     ULONG64 now;

@@ -19,8 +19,7 @@
 
 MP_INSTANCES MpInstances;
 
-_Use_decl_annotations_ NTSTATUS MpInstancesInitialize(VOID)
-{
+_Use_decl_annotations_ NTSTATUS MpInstancesInitialize(VOID) {
     PAGED_CODE();
 
     InitializeListHead(&MpInstances.List);
@@ -28,16 +27,14 @@ _Use_decl_annotations_ NTSTATUS MpInstancesInitialize(VOID)
 }
 
 /// Copies a counted text, cut to what fits with a terminator. The destination is zeroed.
-static VOID MpCopyText(WCHAR *To, ULONG ToChars, const VOID *From, ULONG FromBytes)
-{
+static VOID MpCopyText(WCHAR *To, ULONG ToChars, const VOID *From, ULONG FromBytes) {
     ULONG bytes = min(FromBytes, (ToChars - 1) * (ULONG)sizeof(WCHAR));
 
     RtlCopyMemory(To, From, bytes);
 }
 
 /// Altitude and name of the instance. They are for people to read: where the Filter Manager cannot say them yet, they stay empty.
-static VOID MpReadInstanceTexts(PMP_INSTANCE Instance)
-{
+static VOID MpReadInstanceTexts(PMP_INSTANCE Instance) {
     struct {
         INSTANCE_FULL_INFORMATION Information;
         WCHAR Texts[1024];
@@ -45,18 +42,18 @@ static VOID MpReadInstanceTexts(PMP_INSTANCE Instance)
     PINSTANCE_FULL_INFORMATION information = &buffer.Information;
     ULONG bytes;
 
-    if (!NT_SUCCESS(FltGetInstanceInformation(Instance->Object, InstanceFullInformation, &buffer, sizeof(buffer), &bytes))) {
+    if (!NT_SUCCESS(
+            FltGetInstanceInformation(Instance->Object, InstanceFullInformation, &buffer, sizeof(buffer), &bytes))) {
         return;
     }
-    MpCopyText(Instance->Name, ARRAYSIZE(Instance->Name), (const UCHAR *)information + information->InstanceNameBufferOffset,
-               information->InstanceNameLength);
+    MpCopyText(Instance->Name, ARRAYSIZE(Instance->Name),
+               (const UCHAR *)information + information->InstanceNameBufferOffset, information->InstanceNameLength);
     MpCopyText(Instance->Altitude, ARRAYSIZE(Instance->Altitude),
                (const UCHAR *)information + information->AltitudeBufferOffset, information->AltitudeLength);
 }
 
 /// The volume's device name, which rules are compared with.
-static NTSTATUS MpReadVolumeName(PFLT_VOLUME Volume, PMP_INSTANCE Instance)
-{
+static NTSTATUS MpReadVolumeName(PFLT_VOLUME Volume, PMP_INSTANCE Instance) {
     UNICODE_STRING name;
     NTSTATUS status;
     ULONG i;
@@ -80,8 +77,7 @@ static NTSTATUS MpReadVolumeName(PFLT_VOLUME Volume, PMP_INSTANCE Instance)
 /// PASSIVE_LEVEL. Attaches to any volume; a failing status declines.
 _Use_decl_annotations_ NTSTATUS FLTAPI MpInstanceSetup(PCFLT_RELATED_OBJECTS FltObjects, FLT_INSTANCE_SETUP_FLAGS Flags,
                                                        DEVICE_TYPE VolumeDeviceType,
-                                                       FLT_FILESYSTEM_TYPE VolumeFilesystemType)
-{
+                                                       FLT_FILESYSTEM_TYPE VolumeFilesystemType) {
     NTSTATUS status;
     PMP_INSTANCE instance = NULL;
     PVOID cells;
@@ -120,7 +116,7 @@ _Use_decl_annotations_ NTSTATUS FLTAPI MpInstanceSetup(PCFLT_RELATED_OBJECTS Flt
     instance->Cells = cells;
 
     // The list goes first: once the context is set, operations may come.
-    (VOID)WdfWaitLockAcquire(MpInstances.Lock, NULL);
+    (VOID) WdfWaitLockAcquire(MpInstances.Lock, NULL);
     status = FltSetInstanceContext(FltObjects->Instance, FLT_SET_CONTEXT_KEEP_IF_EXISTS, instance, NULL);
     if (NT_SUCCESS(status)) {
         InsertTailList(&MpInstances.List, &instance->Link);
@@ -135,8 +131,7 @@ Exit:
 
 /// Manual detach is always allowed; without this routine it never would be [LIFE-03].
 _Use_decl_annotations_ NTSTATUS FLTAPI MpInstanceQueryTeardown(PCFLT_RELATED_OBJECTS FltObjects,
-                                                               FLT_INSTANCE_QUERY_TEARDOWN_FLAGS Flags)
-{
+                                                               FLT_INSTANCE_QUERY_TEARDOWN_FLAGS Flags) {
     PAGED_CODE();
     UNREFERENCED_PARAMETER(FltObjects);
     UNREFERENCED_PARAMETER(Flags);
@@ -145,8 +140,7 @@ _Use_decl_annotations_ NTSTATUS FLTAPI MpInstanceQueryTeardown(PCFLT_RELATED_OBJ
 
 /// Gives back everything held on the instance.
 _Use_decl_annotations_ VOID FLTAPI MpInstanceTeardownStart(PCFLT_RELATED_OBJECTS FltObjects,
-                                                           FLT_INSTANCE_TEARDOWN_FLAGS Reason)
-{
+                                                           FLT_INSTANCE_TEARDOWN_FLAGS Reason) {
     PMP_INSTANCE instance;
 
     PAGED_CODE();
@@ -160,8 +154,7 @@ _Use_decl_annotations_ VOID FLTAPI MpInstanceTeardownStart(PCFLT_RELATED_OBJECTS
 
 /// No operation of the instance is left: moves its counters to the retired sums and takes it off the list.
 _Use_decl_annotations_ VOID FLTAPI MpInstanceTeardownComplete(PCFLT_RELATED_OBJECTS FltObjects,
-                                                              FLT_INSTANCE_TEARDOWN_FLAGS Reason)
-{
+                                                              FLT_INSTANCE_TEARDOWN_FLAGS Reason) {
     PMP_INSTANCE instance;
 
     PAGED_CODE();
@@ -169,7 +162,7 @@ _Use_decl_annotations_ VOID FLTAPI MpInstanceTeardownComplete(PCFLT_RELATED_OBJE
 
     if (NT_SUCCESS(FltGetInstanceContext(FltObjects->Instance, (PFLT_CONTEXT *)&instance))) {
         NT_ASSERT(IsListEmpty(&instance->Held));
-        (VOID)WdfWaitLockAcquire(MpInstances.Lock, NULL);
+        (VOID) WdfWaitLockAcquire(MpInstances.Lock, NULL);
         RemoveEntryList(&instance->Link);
         MpInstances.Count--;
         MpCountersAdd(instance, MpInstances.Retired);
@@ -179,8 +172,7 @@ _Use_decl_annotations_ VOID FLTAPI MpInstanceTeardownComplete(PCFLT_RELATED_OBJE
 }
 
 /// The last reference is gone. IRQL <= APC_LEVEL; also for a context whose setup failed.
-_Use_decl_annotations_ VOID FLTAPI MpInstanceContextCleanup(PFLT_CONTEXT Context, FLT_CONTEXT_TYPE ContextType)
-{
+_Use_decl_annotations_ VOID FLTAPI MpInstanceContextCleanup(PFLT_CONTEXT Context, FLT_CONTEXT_TYPE ContextType) {
     PMP_INSTANCE instance = Context;
 
     UNREFERENCED_PARAMETER(ContextType);

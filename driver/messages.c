@@ -24,8 +24,8 @@ typedef struct _MP_EXCHANGE {
     PULONG ReturnedBytes;
 } MP_EXCHANGE, *PMP_EXCHANGE;
 
-static VOID MpFillHeader(const MP_EXCHANGE *Exchange, MINIPEND_REPLY_HEADER *Header, ULONG Bytes, const MP_FAULT *Fault)
-{
+static VOID MpFillHeader(const MP_EXCHANGE *Exchange, MINIPEND_REPLY_HEADER *Header, ULONG Bytes,
+                         const MP_FAULT *Fault) {
     Header->SizeBytes = Bytes;
     Header->Version = MINIPEND_PROTOCOL_VERSION;
     Header->Command = Exchange->Message->Command;
@@ -37,8 +37,7 @@ static VOID MpFillHeader(const MP_EXCHANGE *Exchange, MINIPEND_REPLY_HEADER *Hea
 }
 
 /// Copies a reply out. The caller has checked that it fits.
-static NTSTATUS MpSend(PMP_EXCHANGE Exchange, const VOID *Reply, ULONG Bytes)
-{
+static NTSTATUS MpSend(PMP_EXCHANGE Exchange, const VOID *Reply, ULONG Bytes) {
     NTSTATUS status = MpCopyToCaller(Exchange->Output, Reply, Bytes);
 
     if (NT_SUCCESS(status)) {
@@ -47,24 +46,21 @@ static NTSTATUS MpSend(PMP_EXCHANGE Exchange, const VOID *Reply, ULONG Bytes)
     return status;
 }
 
-static NTSTATUS MpSendFault(PMP_EXCHANGE Exchange, const MP_FAULT *Fault)
-{
+static NTSTATUS MpSendFault(PMP_EXCHANGE Exchange, const MP_FAULT *Fault) {
     MINIPEND_REPLY_HEADER header = {0};
 
     MpFillHeader(Exchange, &header, sizeof(header), Fault);
     return MpSend(Exchange, &header, sizeof(header));
 }
 
-static NTSTATUS MpSendSimpleFault(PMP_EXCHANGE Exchange, NTSTATUS Status, MINIPEND_DETAIL Detail)
-{
+static NTSTATUS MpSendSimpleFault(PMP_EXCHANGE Exchange, NTSTATUS Status, MINIPEND_DETAIL Detail) {
     MP_FAULT fault = {Status, Detail, 0, 0};
 
     return MpSendFault(Exchange, &fault);
 }
 
 /// TRUE when a reply of Bytes fits; otherwise the fault has been sent and *Status is what to return.
-static BOOLEAN MpReplyFits(PMP_EXCHANGE Exchange, ULONG Bytes, NTSTATUS *Status)
-{
+static BOOLEAN MpReplyFits(PMP_EXCHANGE Exchange, ULONG Bytes, NTSTATUS *Status) {
     MP_FAULT fault = {STATUS_BUFFER_TOO_SMALL, MINIPEND_DETAIL_REPLY_BUFFER, 0, Bytes};
 
     if (Exchange->OutputBytes >= Bytes) {
@@ -74,8 +70,7 @@ static BOOLEAN MpReplyFits(PMP_EXCHANGE Exchange, ULONG Bytes, NTSTATUS *Status)
     return FALSE;
 }
 
-static NTSTATUS MpHello(PMP_EXCHANGE Exchange)
-{
+static NTSTATUS MpHello(PMP_EXCHANGE Exchange) {
     const MINIPEND_HELLO_REQUEST *request = (const MINIPEND_HELLO_REQUEST *)Exchange->Message;
     PMP_CONNECTION connection = Exchange->Connection;
     const MP_FAULT none = {STATUS_SUCCESS, MINIPEND_DETAIL_NONE, 0, 0};
@@ -120,8 +115,7 @@ static NTSTATUS MpHello(PMP_EXCHANGE Exchange)
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS MpCounters(PMP_EXCHANGE Exchange)
-{
+static NTSTATUS MpCounters(PMP_EXCHANGE Exchange) {
     MP_FAULT fault = {STATUS_SUCCESS, MINIPEND_DETAIL_NONE, 0, 0};
     MINIPEND_COUNTERS_REPLY *reply;
     WDFMEMORY memory;
@@ -145,8 +139,7 @@ static NTSTATUS MpCounters(PMP_EXCHANGE Exchange)
     return status;
 }
 
-static NTSTATUS MpSetRules(PMP_EXCHANGE Exchange)
-{
+static NTSTATUS MpSetRules(PMP_EXCHANGE Exchange) {
     MP_FAULT fault;
     MINIPEND_SET_RULES_REPLY reply = {0};
     PMP_RULE_SET set;
@@ -156,7 +149,8 @@ static NTSTATUS MpSetRules(PMP_EXCHANGE Exchange)
     if (!MpReplyFits(Exchange, sizeof(reply), &status)) {
         return status;
     }
-    if (!NT_SUCCESS(MpRulesParse((const UCHAR *)Exchange->Message, Exchange->Bytes, Exchange->Connection->Id, &set, &fault))) {
+    if (!NT_SUCCESS(
+            MpRulesParse((const UCHAR *)Exchange->Message, Exchange->Bytes, Exchange->Connection->Id, &set, &fault))) {
         return MpSendFault(Exchange, &fault);
     }
     status = MpRulesPrepareTable(&table);
@@ -178,8 +172,7 @@ static NTSTATUS MpSetRules(PMP_EXCHANGE Exchange)
     return status;
 }
 
-static NTSTATUS MpDispatch(PMP_EXCHANGE Exchange)
-{
+static NTSTATUS MpDispatch(PMP_EXCHANGE Exchange) {
     const MINIPEND_MESSAGE_HEADER *message = Exchange->Message;
 
     if (message->Version != MINIPEND_PROTOCOL_VERSION) {
@@ -206,8 +199,7 @@ static NTSTATUS MpDispatch(PMP_EXCHANGE Exchange)
 
 /// Captures and runs one message. A failing status means that there was no message to answer, or no way to answer it.
 _Use_decl_annotations_ NTSTATUS MpMessageHandle(PMP_CONNECTION Connection, PVOID Input, ULONG InputBytes, PVOID Output,
-                                                ULONG OutputBytes, PULONG ReturnedBytes)
-{
+                                                ULONG OutputBytes, PULONG ReturnedBytes) {
     MP_EXCHANGE exchange = {Connection, NULL, InputBytes, Output, OutputBytes, ReturnedBytes};
     WDFMEMORY memory;
     PVOID copy;

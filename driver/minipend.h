@@ -38,16 +38,16 @@
 
 /// Values under the service's Parameters key; one outside its range is replaced by the nearest end of it.
 typedef struct _MP_LIMITS {
-    ULONG MaxHeld;        ///< MaxHeld, 1 to 65,536, default 16,384: operations held at once.
-    ULONG MaxDelayMs;     ///< MaxDelayMs, 1 to 600,000, default 30,000: longest delay a rule may ask for.
+    ULONG MaxHeld; ///< MaxHeld, 1 to 65,536, default 16,384: operations held at once.
+    ULONG MaxDelayMs; ///< MaxDelayMs, 1 to 600,000, default 30,000: longest delay a rule may ask for.
     ULONG ReleaseThreads; ///< ReleaseThreads, 2 to 16, default 2.
 } MP_LIMITS;
 
 typedef struct _MP_GLOBALS {
-    PFLT_FILTER Filter;      ///< Set by DriverEntry before filtering starts, constant until unload.
-    PFLT_VOLUME BootVolume;  ///< Referenced. NULL: it could not be found out, so every volume counts as the boot volume.
-    ULONG ProcessorCount;    ///< KeQueryMaximumProcessorCountEx at load; constant.
-    MP_LIMITS Limits;        ///< Constant after DriverEntry.
+    PFLT_FILTER Filter; ///< Set by DriverEntry before filtering starts, constant until unload.
+    PFLT_VOLUME BootVolume; ///< Referenced. NULL: it could not be found out, so every volume counts as the boot volume.
+    ULONG ProcessorCount; ///< KeQueryMaximumProcessorCountEx at load; constant.
+    MP_LIMITS Limits; ///< Constant after DriverEntry.
     WDFLOOKASIDE RecordLookaside;
     EX_RUNDOWN_REF DeferredRoutines; ///< One reference per accepted deferred work item, until its routine is through.
 } MP_GLOBALS;
@@ -84,17 +84,17 @@ typedef struct _MP_HELD_COUNTERS {
 /// The instance context. It lives until TeardownComplete has run; every post-operation (draining ones too) comes before that
 /// [LIFE-14], so callbacks may use the pointer that their pre-operation found without a reference of their own.
 typedef struct _MP_INSTANCE {
-    LIST_ENTRY Link;      ///< On MpInstances.List; MpInstances.Lock.
+    LIST_ENTRY Link; ///< On MpInstances.List; MpInstances.Lock.
     PFLT_INSTANCE Object; ///< Constant.
-    ULONG64 Id;           ///< Constant.
-    BOOLEAN BootVolume;   ///< Constant.
-    BOOLEAN TearingDown;  ///< MpHold.Lock; never goes back to FALSE.
+    ULONG64 Id; ///< Constant.
+    BOOLEAN BootVolume; ///< Constant.
+    BOOLEAN TearingDown; ///< MpHold.Lock; never goes back to FALSE.
     volatile LONG64 RenameGeneration; ///< Counts renames; a cached name of another generation is stale.
-    PMP_CELL Cells;       ///< [ProcessorCount][MINIPEND_OPERATION_COUNT]
+    PMP_CELL Cells; ///< [ProcessorCount][MINIPEND_OPERATION_COUNT]
     WDFMEMORY CellMemory; ///< Owns Cells.
-    LIST_ENTRY Held;      ///< MP_RECORD.InstanceLink of what is held here; MpHold.Lock.
+    LIST_ENTRY Held; ///< MP_RECORD.InstanceLink of what is held here; MpHold.Lock.
     MP_HELD_COUNTERS HeldCounters[MINIPEND_OPERATION_COUNT]; ///< MpHold.Lock.
-    WCHAR Altitude[MINIPEND_MAX_ALTITUDE_CHARS];             ///< Constant, as are the other texts; terminated.
+    WCHAR Altitude[MINIPEND_MAX_ALTITUDE_CHARS]; ///< Constant, as are the other texts; terminated.
     WCHAR Name[MINIPEND_MAX_INSTANCE_NAME_CHARS];
     WCHAR Volume[MINIPEND_MAX_VOLUME_CHARS];
     WCHAR VolumeUpcased[MINIPEND_MAX_VOLUME_CHARS];
@@ -120,7 +120,7 @@ typedef struct _MP_RULE {
     MINIPEND_ACTION Action;
     WORK_QUEUE_TYPE Queue;
     ULONG DelayMs;
-    UNICODE_STRING Path;   ///< Length 0: any.
+    UNICODE_STRING Path; ///< Length 0: any.
     UNICODE_STRING Volume; ///< Length 0: any.
 } MP_RULE, *PMP_RULE;
 
@@ -133,14 +133,15 @@ typedef struct _MP_RULE_SET {
     ULONG64 Operations; ///< Union of the rules' operations.
     ULONG Count;
     PMP_RULE Rules;
-    ULONG First[MINIPEND_OPERATION_COUNT + 1]; ///< Index[First[op] .. First[op + 1] - 1]: the rules that name op, in order.
+    ULONG First[MINIPEND_OPERATION_COUNT +
+                1]; ///< Index[First[op] .. First[op + 1] - 1]: the rules that name op, in order.
     PULONG Index;
 } MP_RULE_SET, *PMP_RULE_SET;
 
 /// The rule sets of all connections at one moment. Immutable once published.
 typedef struct _MP_RULE_TABLE {
     volatile LONG References; ///< One for being the current table, one for each match that reads it.
-    WDFMEMORY Memory;         ///< Owns this.
+    WDFMEMORY Memory; ///< Owns this.
     ULONG64 Generation;
     ULONG64 Operations; ///< Union of the sets' operations.
     ULONG Count;
@@ -170,9 +171,9 @@ typedef struct _MP_FAULT {
 // ---- held operations (hold.c, pend.c, release.c) --------------------------------------------------------------------
 
 typedef enum _MP_RECORD_STATE {
-    MpRecordNew,      ///< Belongs to the callbacks of its operation.
-    MpRecordQueued,   ///< Its deferred work item owns it.
-    MpRecordParked,   ///< Nobody owns it; it waits in the due heap. The only state in which it can be released.
+    MpRecordNew, ///< Belongs to the callbacks of its operation.
+    MpRecordQueued, ///< Its deferred work item owns it.
+    MpRecordParked, ///< Nobody owns it; it waits in the due heap. The only state in which it can be released.
     MpRecordReleasing ///< Belongs to the thread that gives it back.
 } MP_RECORD_STATE;
 
@@ -180,14 +181,14 @@ typedef enum _MP_RECORD_STATE {
 
 /// One operation between its pre-operation and its release. States and transitions are drawn in hold.c.
 typedef struct _MP_RECORD {
-    LIST_ENTRY HeldLink;     ///< On MpHold.List; MpHold.Lock.
+    LIST_ENTRY HeldLink; ///< On MpHold.List; MpHold.Lock.
     LIST_ENTRY InstanceLink; ///< On Instance->Held; MpHold.Lock.
-    MP_RECORD_STATE State;   ///< MpHold.Lock once it is Queued.
+    MP_RECORD_STATE State; ///< MpHold.Lock once it is Queued.
     BOOLEAN ReleaseRequested; ///< Asked to be released while Queued; MpHold.Lock.
-    ULONG HeapIndex;         ///< Place in the due heap, or MP_NOT_IN_HEAP; MpHold.Lock.
-    ULONG64 TakenTime;       ///< Interrupt time of the post-operation, 100 ns.
-    ULONG64 DueTime;         ///< When it is to be given back; MpHold.Lock.
-    WDFMEMORY Memory;        ///< Owns this record.
+    ULONG HeapIndex; ///< Place in the due heap, or MP_NOT_IN_HEAP; MpHold.Lock.
+    ULONG64 TakenTime; ///< Interrupt time of the post-operation, 100 ns.
+    ULONG64 DueTime; ///< When it is to be given back; MpHold.Lock.
+    WDFMEMORY Memory; ///< Owns this record.
     PFLT_CALLBACK_DATA Data; ///< Ours from the post-operation until FltCompletePendedPostOperation [POST-24].
     PMP_INSTANCE Instance;
     MINIPEND_OPERATION Operation;
@@ -196,16 +197,16 @@ typedef struct _MP_RECORD {
 
 typedef struct _MP_HOLD {
     WDFSPINLOCK Lock;
-    LIST_ENTRY List;         ///< Everything held.
-    ULONG Count;             ///< Length of List.
+    LIST_ENTRY List; ///< Everything held.
+    ULONG Count; ///< Length of List.
     ULONG HighWater;
-    PMP_RECORD *Heap;        ///< Parked records by DueTime; room for Limits.MaxHeld.
+    PMP_RECORD *Heap; ///< Parked records by DueTime; room for Limits.MaxHeld.
     ULONG HeapCount;
-    WDFMEMORY HeapMemory;    ///< Owns Heap.
-    KEVENT Wake;             ///< Synchronization event: the heap has a new first entry, or Stop was set.
-    BOOLEAN Stop;            ///< Releasing threads end once nothing is held.
+    WDFMEMORY HeapMemory; ///< Owns Heap.
+    KEVENT Wake; ///< Synchronization event: the heap has a new first entry, or Stop was set.
+    BOOLEAN Stop; ///< Releasing threads end once nothing is held.
     volatile LONG64 UnexpectedRefusals;
-    PETHREAD Threads[16];    ///< Referenced; joined at unload.
+    PETHREAD Threads[16]; ///< Referenced; joined at unload.
     ULONG ThreadCount;
 } MP_HOLD;
 
@@ -214,14 +215,14 @@ extern MP_HOLD MpHold;
 // ---- connections (port.c) -------------------------------------------------------------------------------------------
 
 typedef struct _MP_CONNECTION {
-    LIST_ENTRY Link;        ///< On MpConnections.List; MpConnections.Lock.
+    LIST_ENTRY Link; ///< On MpConnections.List; MpConnections.Lock.
     volatile LONG References;
-    WDFMEMORY Memory;       ///< Owns this.
-    ULONG64 Id;             ///< The port cookie: a number, so that a stale one is only unknown.
-    PFLT_PORT ClientPort;   ///< Closed by the disconnect routine.
-    volatile LONG Greeted;  ///< 0 no, 1 hello's reply is being copied out, 2 yes.
+    WDFMEMORY Memory; ///< Owns this.
+    ULONG64 Id; ///< The port cookie: a number, so that a stale one is only unknown.
+    PFLT_PORT ClientPort; ///< Closed by the disconnect routine.
+    volatile LONG Greeted; ///< 0 no, 1 hello's reply is being copied out, 2 yes.
     PMP_RULE_TABLE DropTable; ///< Made at connect time, so that dropping the rules at disconnect cannot fail.
-    ULONG ThreadIds[2];     ///< From hello: never held. MpConnections.Lock.
+    ULONG ThreadIds[2]; ///< From hello: never held. MpConnections.Lock.
 } MP_CONNECTION, *PMP_CONNECTION;
 
 typedef struct _MP_CONNECTIONS {
@@ -248,8 +249,10 @@ _IRQL_requires_max_(DISPATCH_LEVEL) MINIPEND_OPERATION MpClassify(_In_ const FLT
 // operations.c
 FLT_PREOP_CALLBACK_STATUS FLTAPI MpPreOperation(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS FltObjects,
                                                 _Outptr_result_maybenull_ PVOID *CompletionContext);
-FLT_POSTOP_CALLBACK_STATUS FLTAPI MpPostOperation(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS FltObjects,
-                                                  _In_opt_ PVOID CompletionContext, _In_ FLT_POST_OPERATION_FLAGS Flags);
+FLT_POSTOP_CALLBACK_STATUS FLTAPI MpPostOperation(_Inout_ PFLT_CALLBACK_DATA Data,
+                                                  _In_ PCFLT_RELATED_OBJECTS FltObjects,
+                                                  _In_opt_ PVOID CompletionContext,
+                                                  _In_ FLT_POST_OPERATION_FLAGS Flags);
 
 // instance.c
 _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS MpInstancesInitialize(VOID);
@@ -262,10 +265,11 @@ VOID FLTAPI MpInstanceTeardownComplete(_In_ PCFLT_RELATED_OBJECTS FltObjects, _I
 VOID FLTAPI MpInstanceContextCleanup(_In_ PFLT_CONTEXT Context, _In_ FLT_CONTEXT_TYPE ContextType);
 
 // counters.c
-_IRQL_requires_max_(DISPATCH_LEVEL) PMP_CELL MpCell(_In_ const MP_INSTANCE *Instance, _In_ MINIPEND_OPERATION Operation);
-_IRQL_requires_max_(PASSIVE_LEVEL) VOID MpCountersAdd(_In_ const MP_INSTANCE *Instance,
-                                                      _Inout_updates_(MINIPEND_OPERATION_COUNT)
-                                                          MINIPEND_OPERATION_COUNTERS *Sum);
+_IRQL_requires_max_(DISPATCH_LEVEL) PMP_CELL
+    MpCell(_In_ const MP_INSTANCE *Instance, _In_ MINIPEND_OPERATION Operation);
+_IRQL_requires_max_(PASSIVE_LEVEL) VOID
+    MpCountersAdd(_In_ const MP_INSTANCE *Instance,
+                  _Inout_updates_(MINIPEND_OPERATION_COUNT) MINIPEND_OPERATION_COUNTERS *Sum);
 _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS
     MpCountersSnapshot(_In_ ULONG LargestBytes, _Outptr_ MINIPEND_COUNTERS_REPLY **Reply, _Out_ WDFMEMORY *Memory,
                        _Out_ PULONG ReplyBytes);
@@ -283,7 +287,7 @@ typedef struct _MP_NAME {
 
 /// A name for the length of a match; MpNameRelease gives it back.
 typedef struct _MP_NAME_HANDLE {
-    PMP_NAME Name;     ///< NULL: not to be had safely.
+    PMP_NAME Name; ///< NULL: not to be had safely.
     BOOLEAN IsContext; ///< Name is a stream-handle context; otherwise Memory owns it.
     WDFMEMORY Memory;
 } MP_NAME_HANDLE, *PMP_NAME_HANDLE;
@@ -298,13 +302,13 @@ _IRQL_requires_max_(DISPATCH_LEVEL) BOOLEAN MpPatternMatches(_In_ PCUNICODE_STRI
 // rules.c
 _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS MpRulesInitialize(VOID);
 _IRQL_requires_max_(DISPATCH_LEVEL) BOOLEAN MpRulesWant(_In_ MINIPEND_OPERATION Operation);
-_IRQL_requires_max_(APC_LEVEL) VOID MpRulesMatch(_In_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS FltObjects,
-                                                 _In_ PMP_INSTANCE Instance, _In_ MINIPEND_OPERATION Operation,
-                                                 _Out_ PMP_DECISION Decision);
+_IRQL_requires_max_(APC_LEVEL) VOID
+    MpRulesMatch(_In_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS FltObjects, _In_ PMP_INSTANCE Instance,
+                 _In_ MINIPEND_OPERATION Operation, _Out_ PMP_DECISION Decision);
 _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS MpRulesPrepareTable(_Outptr_ PMP_RULE_TABLE *Table);
 _IRQL_requires_max_(PASSIVE_LEVEL) VOID MpRulesDiscardTable(_In_ PMP_RULE_TABLE Table);
-_IRQL_requires_max_(PASSIVE_LEVEL) VOID MpRulesPublish(_In_ ULONG64 ConnectionId, _In_opt_ PMP_RULE_SET Set,
-                                                       _In_ PMP_RULE_TABLE Table);
+_IRQL_requires_max_(PASSIVE_LEVEL) VOID
+    MpRulesPublish(_In_ ULONG64 ConnectionId, _In_opt_ PMP_RULE_SET Set, _In_ PMP_RULE_TABLE Table);
 _IRQL_requires_max_(PASSIVE_LEVEL) VOID MpRulesCleanup(VOID);
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID MpRuleSetDereference(_In_ PMP_RULE_SET Set);
 _IRQL_requires_max_(DISPATCH_LEVEL) ULONG64 MpRulesGeneration(VOID);
@@ -316,13 +320,11 @@ _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS
                  _Outptr_ PMP_RULE_SET *Set, _Out_ PMP_FAULT Fault);
 
 // pend.c
-_IRQL_requires_max_(DISPATCH_LEVEL) _Must_inspect_result_ PMP_RECORD MpRecordCreate(_In_ PMP_INSTANCE Instance,
-                                                                                   _In_ MINIPEND_OPERATION Operation,
-                                                                                   _In_ const MP_DECISION *Decision);
+_IRQL_requires_max_(DISPATCH_LEVEL) _Must_inspect_result_ PMP_RECORD
+    MpRecordCreate(_In_ PMP_INSTANCE Instance, _In_ MINIPEND_OPERATION Operation, _In_ const MP_DECISION *Decision);
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID MpRecordFree(_In_ PMP_RECORD Record);
-_IRQL_requires_max_(DISPATCH_LEVEL) _Must_inspect_result_ BOOLEAN MpPend(_In_ PMP_RECORD Record,
-                                                                        _In_ PFLT_CALLBACK_DATA Data, _In_ PMP_CELL Cell,
-                                                                        _Out_ MINIPEND_REFUSAL *Refusal);
+_IRQL_requires_max_(DISPATCH_LEVEL) _Must_inspect_result_ BOOLEAN
+    MpPend(_In_ PMP_RECORD Record, _In_ PFLT_CALLBACK_DATA Data, _In_ PMP_CELL Cell, _Out_ MINIPEND_REFUSAL *Refusal);
 
 // hold.c
 _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS MpHoldInitialize(VOID);
@@ -355,9 +357,7 @@ _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS
                     _Out_ PULONG ReturnedBytes);
 
 // capture.c
-_IRQL_requires_max_(APC_LEVEL) _Must_inspect_result_ NTSTATUS MpCopyFromCaller(_Out_writes_bytes_(Bytes) PVOID To,
-                                                                              _In_reads_bytes_(Bytes) const VOID *From,
-                                                                              _In_ SIZE_T Bytes);
-_IRQL_requires_max_(APC_LEVEL) _Must_inspect_result_ NTSTATUS MpCopyToCaller(_Out_writes_bytes_(Bytes) PVOID To,
-                                                                            _In_reads_bytes_(Bytes) const VOID *From,
-                                                                            _In_ SIZE_T Bytes);
+_IRQL_requires_max_(APC_LEVEL) _Must_inspect_result_ NTSTATUS
+    MpCopyFromCaller(_Out_writes_bytes_(Bytes) PVOID To, _In_reads_bytes_(Bytes) const VOID *From, _In_ SIZE_T Bytes);
+_IRQL_requires_max_(APC_LEVEL) _Must_inspect_result_ NTSTATUS
+    MpCopyToCaller(_Out_writes_bytes_(Bytes) PVOID To, _In_reads_bytes_(Bytes) const VOID *From, _In_ SIZE_T Bytes);

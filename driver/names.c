@@ -10,8 +10,7 @@
 
 #include "minipend.h"
 
-static PMP_NAME MpNameFromContext(PCFLT_RELATED_OBJECTS FltObjects, PMP_INSTANCE Instance)
-{
+static PMP_NAME MpNameFromContext(PCFLT_RELATED_OBJECTS FltObjects, PMP_INSTANCE Instance) {
     PMP_NAME name;
 
     if (FltObjects->FileObject == NULL ||
@@ -26,8 +25,7 @@ static PMP_NAME MpNameFromContext(PCFLT_RELATED_OBJECTS FltObjects, PMP_INSTANCE
 }
 
 /// Fills Name with the upcased part of Information's name behind the volume.
-static VOID MpNameFill(PMP_NAME Name, const FLT_FILE_NAME_INFORMATION *Information, ULONG64 Generation)
-{
+static VOID MpNameFill(PMP_NAME Name, const FLT_FILE_NAME_INFORMATION *Information, ULONG64 Generation) {
     ULONG i;
     const WCHAR *text = Information->Name.Buffer + Information->Volume.Length / sizeof(WCHAR);
 
@@ -40,8 +38,7 @@ static VOID MpNameFill(PMP_NAME Name, const FLT_FILE_NAME_INFORMATION *Informati
 
 /// Makes the name and, where the file object can have one, keeps it as its stream-handle context.
 static NTSTATUS MpNameMake(PCFLT_RELATED_OBJECTS FltObjects, BOOLEAN Keep, const FLT_FILE_NAME_INFORMATION *Information,
-                           ULONG64 Generation, PMP_NAME_HANDLE Handle)
-{
+                           ULONG64 Generation, PMP_NAME_HANDLE Handle) {
     NTSTATUS status;
     SIZE_T bytes = FIELD_OFFSET(MP_NAME, Text) + (SIZE_T)Information->Name.Length - Information->Volume.Length;
     PVOID memory;
@@ -53,8 +50,8 @@ static NTSTATUS MpNameMake(PCFLT_RELATED_OBJECTS FltObjects, BOOLEAN Keep, const
             MpNameFill(Handle->Name, Information, Generation);
             Handle->IsContext = TRUE;
             // It is good for this match whether or not it can be kept for the next.
-            (VOID)FltSetStreamHandleContext(FltObjects->Instance, FltObjects->FileObject, FLT_SET_CONTEXT_REPLACE_IF_EXISTS,
-                                            Handle->Name, NULL);
+            (VOID) FltSetStreamHandleContext(FltObjects->Instance, FltObjects->FileObject,
+                                             FLT_SET_CONTEXT_REPLACE_IF_EXISTS, Handle->Name, NULL);
             return STATUS_SUCCESS;
         }
         Handle->Name = NULL;
@@ -71,8 +68,7 @@ static NTSTATUS MpNameMake(PCFLT_RELATED_OBJECTS FltObjects, BOOLEAN Keep, const
 
 /// The operation's name, or NULL in Handle->Name. Always balanced by MpNameRelease.
 _Use_decl_annotations_ VOID MpNameGet(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects, PMP_INSTANCE Instance,
-                                      PMP_NAME_HANDLE Handle)
-{
+                                      PMP_NAME_HANDLE Handle) {
     PFLT_FILE_NAME_INFORMATION information;
     BOOLEAN create = Data->Iopb->MajorFunction == IRP_MJ_CREATE;
     ULONG64 generation;
@@ -92,10 +88,12 @@ _Use_decl_annotations_ VOID MpNameGet(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJ
 
     // Before the query: a rename that comes in between makes the name stale, not wrongly fresh.
     generation = (ULONG64)ReadAcquire64(&Instance->RenameGeneration);
-    if (!NT_SUCCESS(FltGetFileNameInformation(Data, FLT_FILE_NAME_NORMALIZED | FLT_FILE_NAME_QUERY_DEFAULT, &information))) {
+    if (!NT_SUCCESS(
+            FltGetFileNameInformation(Data, FLT_FILE_NAME_NORMALIZED | FLT_FILE_NAME_QUERY_DEFAULT, &information))) {
         return;
     }
-    if (NT_SUCCESS(FltParseFileNameInformation(information)) && information->Name.Length >= information->Volume.Length) {
+    if (NT_SUCCESS(FltParseFileNameInformation(information)) &&
+        information->Name.Length >= information->Volume.Length) {
         // A file object has no stream-handle context before its create has succeeded [CTX-06].
         BOOLEAN keep = !create && FltSupportsStreamHandleContexts(FltObjects->FileObject);
 
@@ -106,8 +104,7 @@ _Use_decl_annotations_ VOID MpNameGet(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJ
     FltReleaseFileNameInformation(information);
 }
 
-_Use_decl_annotations_ VOID MpNameRelease(PMP_NAME_HANDLE Handle)
-{
+_Use_decl_annotations_ VOID MpNameRelease(PMP_NAME_HANDLE Handle) {
     if (Handle->IsContext) {
         FltReleaseContext(Handle->Name);
     } else if (Handle->Memory != NULL) {

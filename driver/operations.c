@@ -22,15 +22,13 @@
 
 C_ASSERT(3 + MINIPEND_REFUSAL_COUNT <= 16);
 
-static PVOID MpTagged(PMP_INSTANCE Instance, ULONG_PTR Tag)
-{
+static PVOID MpTagged(PMP_INSTANCE Instance, ULONG_PTR Tag) {
     NT_ASSERT(((ULONG_PTR)Instance & MP_TAG_BITS) == 0);
     return (PVOID)((ULONG_PTR)Instance | Tag);
 }
 
 /// FSCTLs under which the volume itself is held; the hazard table says never. The I/O manager's mount and verify come as other minors.
-static BOOLEAN MpIsVolumeControl(const FLT_CALLBACK_DATA *Data)
-{
+static BOOLEAN MpIsVolumeControl(const FLT_CALLBACK_DATA *Data) {
     ULONG code;
 
     if (Data->Iopb->MajorFunction != IRP_MJ_FILE_SYSTEM_CONTROL) {
@@ -44,8 +42,8 @@ static BOOLEAN MpIsVolumeControl(const FLT_CALLBACK_DATA *Data)
 }
 
 /// Whether a safety default keeps the rule's action away from this operation.
-static BOOLEAN MpPolicyExcludes(const FLT_CALLBACK_DATA *Data, const MP_INSTANCE *Instance, const MP_DECISION *Decision)
-{
+static BOOLEAN MpPolicyExcludes(const FLT_CALLBACK_DATA *Data, const MP_INSTANCE *Instance,
+                                const MP_DECISION *Decision) {
     if (Data->RequestorMode == KernelMode && !FlagOn(Decision->Flags, MINIPEND_RULE_KERNEL_MODE)) {
         return TRUE;
     }
@@ -66,8 +64,8 @@ static BOOLEAN MpPolicyExcludes(const FLT_CALLBACK_DATA *Data, const MP_INSTANCE
 
 /// An operation that some rule names: match it, and prepare what the rule wants.
 static FLT_PREOP_CALLBACK_STATUS MpPreWanted(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects,
-                                             PMP_INSTANCE Instance, MINIPEND_OPERATION Operation, PVOID *CompletionContext)
-{
+                                             PMP_INSTANCE Instance, MINIPEND_OPERATION Operation,
+                                             PVOID *CompletionContext) {
     MP_DECISION decision;
     MINIPEND_REFUSAL refusal;
     PMP_RECORD record;
@@ -109,8 +107,7 @@ static FLT_PREOP_CALLBACK_STATUS MpPreWanted(PFLT_CALLBACK_DATA Data, PCFLT_RELA
 /// IRQL <= APC_LEVEL, thread of the requestor or of a filter above.
 _Use_decl_annotations_ FLT_PREOP_CALLBACK_STATUS FLTAPI MpPreOperation(PFLT_CALLBACK_DATA Data,
                                                                        PCFLT_RELATED_OBJECTS FltObjects,
-                                                                       PVOID *CompletionContext)
-{
+                                                                       PVOID *CompletionContext) {
     PMP_INSTANCE instance;
     MINIPEND_OPERATION operation;
 
@@ -133,8 +130,7 @@ _Use_decl_annotations_ FLT_PREOP_CALLBACK_STATUS FLTAPI MpPreOperation(PFLT_CALL
 
 /// The post-operation of an operation that is to be pended. IRQL <= DISPATCH_LEVEL.
 static FLT_POSTOP_CALLBACK_STATUS MpPostRecord(PFLT_CALLBACK_DATA Data, PMP_RECORD Record,
-                                               FLT_POST_OPERATION_FLAGS Flags, PMP_CELL Cell)
-{
+                                               FLT_POST_OPERATION_FLAGS Flags, PMP_CELL Cell) {
     MINIPEND_REFUSAL refusal;
 
     if (FlagOn(Flags, FLTFL_POST_OPERATION_DRAINING)) {
@@ -153,8 +149,7 @@ static FLT_POSTOP_CALLBACK_STATUS MpPostRecord(PFLT_CALLBACK_DATA Data, PMP_RECO
 _Use_decl_annotations_ FLT_POSTOP_CALLBACK_STATUS FLTAPI MpPostOperation(PFLT_CALLBACK_DATA Data,
                                                                          PCFLT_RELATED_OBJECTS FltObjects,
                                                                          PVOID CompletionContext,
-                                                                         FLT_POST_OPERATION_FLAGS Flags)
-{
+                                                                         FLT_POST_OPERATION_FLAGS Flags) {
     ULONG_PTR tag = (ULONG_PTR)CompletionContext & MP_TAG_BITS;
     PMP_INSTANCE instance;
     MINIPEND_OPERATION operation = MpClassify(Data);

@@ -10,8 +10,7 @@
 
 #include "minipend.h"
 
-static BOOLEAN MpGlob(const WCHAR *Pattern, ULONG PatternChars, const WCHAR *Name, ULONG NameChars)
-{
+static BOOLEAN MpGlob(const WCHAR *Pattern, ULONG PatternChars, const WCHAR *Name, ULONG NameChars) {
     ULONG p = 0;
     ULONG n = 0;
     ULONG star = MAXULONG;
@@ -38,8 +37,7 @@ static BOOLEAN MpGlob(const WCHAR *Pattern, ULONG PatternChars, const WCHAR *Nam
 }
 
 /// Whether Name (a path from the volume's root, upcased) fits Pattern (upcased).
-_Use_decl_annotations_ BOOLEAN MpPatternMatches(PCUNICODE_STRING Pattern, PCUNICODE_STRING Name)
-{
+_Use_decl_annotations_ BOOLEAN MpPatternMatches(PCUNICODE_STRING Pattern, PCUNICODE_STRING Name) {
     const WCHAR *pattern = Pattern->Buffer;
     ULONG patternChars = Pattern->Length / sizeof(WCHAR);
     const WCHAR *name = Name->Buffer;

@@ -25,8 +25,7 @@
 
 /// A record for an operation that a rule wants pended. NULL: no memory.
 _Use_decl_annotations_ PMP_RECORD MpRecordCreate(PMP_INSTANCE Instance, MINIPEND_OPERATION Operation,
-                                                 const MP_DECISION *Decision)
-{
+                                                 const MP_DECISION *Decision) {
     WDFMEMORY memory;
     PMP_RECORD record;
 
@@ -45,14 +44,12 @@ _Use_decl_annotations_ PMP_RECORD MpRecordCreate(PMP_INSTANCE Instance, MINIPEND
 }
 
 /// Frees a record that is neither listed nor queued.
-_Use_decl_annotations_ VOID MpRecordFree(PMP_RECORD Record)
-{
+_Use_decl_annotations_ VOID MpRecordFree(PMP_RECORD Record) {
     WdfObjectDelete(Record->Memory);
 }
 
 static VOID FLTAPI MpDeferredRoutine(_In_ PFLT_DEFERRED_IO_WORKITEM WorkItem, _In_ PFLT_CALLBACK_DATA Data,
-                                     _In_opt_ PVOID Context)
-{
+                                     _In_opt_ PVOID Context) {
     UNREFERENCED_PARAMETER(Data);
 
     FltFreeDeferredIoWorkItem(WorkItem);
@@ -61,8 +58,7 @@ static VOID FLTAPI MpDeferredRoutine(_In_ PFLT_DEFERRED_IO_WORKITEM WorkItem, _I
 }
 
 /// Why the queue call refused. `unsafe` means that no documented cause explains it.
-static MINIPEND_REFUSAL MpRefusalOf(NTSTATUS Status)
-{
+static MINIPEND_REFUSAL MpRefusalOf(NTSTATUS Status) {
     if (Status == STATUS_FLT_DELETING_OBJECT) {
         return MINIPEND_REFUSAL_TEARING_DOWN;
     }
@@ -77,8 +73,7 @@ static MINIPEND_REFUSAL MpRefusalOf(NTSTATUS Status)
 /// was refused, for the reason given, and the record still belongs to the caller. The caller has excluded draining, fast I/O, FS-filter
 /// operations and paging I/O: for those the documentation forbids the attempt.
 _Use_decl_annotations_ BOOLEAN MpPend(PMP_RECORD Record, PFLT_CALLBACK_DATA Data, PMP_CELL Cell,
-                                      MINIPEND_REFUSAL *Refusal)
-{
+                                      MINIPEND_REFUSAL *Refusal) {
     PFLT_DEFERRED_IO_WORKITEM item = NULL;
     WORK_QUEUE_TYPE queue = Record->Decision.Queue;
     BOOLEAN listed = FALSE;

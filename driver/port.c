@@ -16,8 +16,7 @@
 
 MP_CONNECTIONS MpConnections;
 
-_Use_decl_annotations_ NTSTATUS MpConnectionsInitialize(VOID)
-{
+_Use_decl_annotations_ NTSTATUS MpConnectionsInitialize(VOID) {
     PAGED_CODE();
 
     InitializeListHead(&MpConnections.List);
@@ -25,8 +24,7 @@ _Use_decl_annotations_ NTSTATUS MpConnectionsInitialize(VOID)
 }
 
 /// MpConnections.Lock held.
-static PMP_CONNECTION MpConnectionFind(ULONG64 Id)
-{
+static PMP_CONNECTION MpConnectionFind(ULONG64 Id) {
     PLIST_ENTRY link;
 
     for (link = MpConnections.List.Flink; link != &MpConnections.List; link = link->Flink) {
@@ -39,8 +37,7 @@ static PMP_CONNECTION MpConnectionFind(ULONG64 Id)
     return NULL;
 }
 
-static PMP_CONNECTION MpConnectionReference(ULONG64 Id)
-{
+static PMP_CONNECTION MpConnectionReference(ULONG64 Id) {
     PMP_CONNECTION connection;
 
     WdfSpinLockAcquire(MpConnections.Lock);
@@ -52,15 +49,13 @@ static PMP_CONNECTION MpConnectionReference(ULONG64 Id)
     return connection;
 }
 
-_Use_decl_annotations_ VOID MpConnectionDereference(PMP_CONNECTION Connection)
-{
+_Use_decl_annotations_ VOID MpConnectionDereference(PMP_CONNECTION Connection) {
     if (InterlockedDecrement(&Connection->References) == 0) {
         WdfObjectDelete(Connection->Memory);
     }
 }
 
-_Use_decl_annotations_ BOOLEAN MpConnectionsIsListed(ULONG64 ConnectionId)
-{
+_Use_decl_annotations_ BOOLEAN MpConnectionsIsListed(ULONG64 ConnectionId) {
     BOOLEAN listed;
 
     WdfSpinLockAcquire(MpConnections.Lock);
@@ -70,8 +65,7 @@ _Use_decl_annotations_ BOOLEAN MpConnectionsIsListed(ULONG64 ConnectionId)
 }
 
 /// Whether a client named the thread at hello as one whose I/O must not be held.
-_Use_decl_annotations_ BOOLEAN MpConnectionsIsClientThread(PETHREAD Thread)
-{
+_Use_decl_annotations_ BOOLEAN MpConnectionsIsClientThread(PETHREAD Thread) {
     PLIST_ENTRY link;
     BOOLEAN found = FALSE;
     ULONG id;
@@ -93,8 +87,7 @@ _Use_decl_annotations_ BOOLEAN MpConnectionsIsClientThread(PETHREAD Thread)
 /// PASSIVE_LEVEL, in the connecting thread [PORT-03].
 static NTSTATUS FLTAPI MpConnect(_In_ PFLT_PORT ClientPort, _In_opt_ PVOID ServerPortCookie,
                                  _In_reads_bytes_opt_(SizeOfContext) PVOID ConnectionContext, _In_ ULONG SizeOfContext,
-                                 _Outptr_result_maybenull_ PVOID *ConnectionPortCookie)
-{
+                                 _Outptr_result_maybenull_ PVOID *ConnectionPortCookie) {
     NTSTATUS status;
     WDFMEMORY memory;
     PVOID block;
@@ -108,7 +101,8 @@ static NTSTATUS FLTAPI MpConnect(_In_ PFLT_PORT ClientPort, _In_opt_ PVOID Serve
         // The protocol has none. Refused, so that a later version may give it a meaning.
         return STATUS_INVALID_PARAMETER;
     }
-    status = WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, MP_TAG_CONNECTION, sizeof(*connection), &memory, &block);
+    status = WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, MP_TAG_CONNECTION, sizeof(*connection), &memory,
+                             &block);
     if (!NT_SUCCESS(status)) {
         return status;
     }
@@ -133,8 +127,7 @@ static NTSTATUS FLTAPI MpConnect(_In_ PFLT_PORT ClientPort, _In_opt_ PVOID Serve
 }
 
 /// PASSIVE_LEVEL; the client's last handle is closed, or the filter is about to unload [PORT-04].
-static VOID FLTAPI MpDisconnect(_In_opt_ PVOID ConnectionCookie)
-{
+static VOID FLTAPI MpDisconnect(_In_opt_ PVOID ConnectionCookie) {
     ULONG64 id = (ULONG64)(ULONG_PTR)ConnectionCookie;
     PMP_CONNECTION connection;
 
@@ -163,8 +156,7 @@ static NTSTATUS FLTAPI MpMessage(_In_opt_ PVOID PortCookie, _In_reads_bytes_opt_
                                  _In_ ULONG InputBufferLength,
                                  _Out_writes_bytes_to_opt_(OutputBufferLength, *ReturnOutputBufferLength)
                                      PVOID OutputBuffer,
-                                 _In_ ULONG OutputBufferLength, _Out_ PULONG ReturnOutputBufferLength)
-{
+                                 _In_ ULONG OutputBufferLength, _Out_ PULONG ReturnOutputBufferLength) {
     PMP_CONNECTION connection = MpConnectionReference((ULONG64)(ULONG_PTR)PortCookie);
     NTSTATUS status;
 
@@ -179,8 +171,7 @@ static NTSTATUS FLTAPI MpMessage(_In_opt_ PVOID PortCookie, _In_reads_bytes_opt_
 }
 
 /// Creates the port. Messages and connections may come before this returns.
-_Use_decl_annotations_ NTSTATUS MpPortOpen(VOID)
-{
+_Use_decl_annotations_ NTSTATUS MpPortOpen(VOID) {
     NTSTATUS status;
     PSECURITY_DESCRIPTOR descriptor;
     OBJECT_ATTRIBUTES attributes;
@@ -192,7 +183,8 @@ _Use_decl_annotations_ NTSTATUS MpPortOpen(VOID)
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    InitializeObjectAttributes(&attributes, (PUNICODE_STRING)&name, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE, NULL, descriptor);
+    InitializeObjectAttributes(&attributes, (PUNICODE_STRING)&name, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE, NULL,
+                               descriptor);
     status = FltCreateCommunicationPort(MpGlobals.Filter, &MpConnections.ServerPort, &attributes, NULL, MpConnect,
                                         MpDisconnect, MpMessage, MP_MAX_CONNECTIONS);
     FltFreeSecurityDescriptor(descriptor);
@@ -200,8 +192,7 @@ _Use_decl_annotations_ NTSTATUS MpPortOpen(VOID)
 }
 
 /// No new connections; must come before FltUnregisterFilter, which disconnects the ones there are [PORT-06, UNL-04].
-_Use_decl_annotations_ VOID MpPortClose(VOID)
-{
+_Use_decl_annotations_ VOID MpPortClose(VOID) {
     PAGED_CODE();
 
     if (MpConnections.ServerPort != NULL) {

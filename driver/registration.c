@@ -8,10 +8,7 @@
 
 #include "minipend.h"
 
-#define MP_OPERATION(Major)                                                                                            \
-    {                                                                                                                  \
-        Major, 0, MpPreOperation, MpPostOperation, NULL                                                                \
-    }
+#define MP_OPERATION(Major) {Major, 0, MpPreOperation, MpPostOperation, NULL}
 
 static const FLT_OPERATION_REGISTRATION MpOperations[] = {
     MP_OPERATION(IRP_MJ_CREATE),

@@ -14,8 +14,7 @@
 #endif
 
 /// RELEASING -> done. The record is the caller's; afterwards it is freed, and the instance may be gone.
-_Use_decl_annotations_ VOID MpReleaseRecord(PMP_RECORD Record)
-{
+_Use_decl_annotations_ VOID MpReleaseRecord(PMP_RECORD Record) {
     NT_ASSERT(Record->State == MpRecordReleasing);
     FltCompletePendedPostOperation(Record->Data);
     MpRecordFree(Record);
@@ -23,8 +22,7 @@ _Use_decl_annotations_ VOID MpReleaseRecord(PMP_RECORD Record)
 
 static KSTART_ROUTINE MpReleaseThread;
 
-static VOID NTAPI MpReleaseThread(_In_ PVOID Context)
-{
+static VOID NTAPI MpReleaseThread(_In_ PVOID Context) {
     UNREFERENCED_PARAMETER(Context);
 
     for (;;) {
@@ -46,15 +44,14 @@ static VOID NTAPI MpReleaseThread(_In_ PVOID Context)
                 timeout.QuadPart = waitUntil > now ? -(LONGLONG)(waitUntil - now) : 0;
                 wait = &timeout;
             }
-            (VOID)KeWaitForSingleObject(&MpHold.Wake, Executive, KernelMode, FALSE, wait);
+            (VOID) KeWaitForSingleObject(&MpHold.Wake, Executive, KernelMode, FALSE, wait);
         }
     }
     // Wake is a synchronization event, it lets one thread through: pass the news on.
     KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
 }
 
-static VOID MpReleaseSignalStop(VOID)
-{
+static VOID MpReleaseSignalStop(VOID) {
     WdfSpinLockAcquire(MpHold.Lock);
     MpHold.Stop = TRUE;
     KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
@@ -62,8 +59,7 @@ static VOID MpReleaseSignalStop(VOID)
 }
 
 /// Starts the releasing threads. On failure none is left running.
-_Use_decl_annotations_ NTSTATUS MpReleaseStart(VOID)
-{
+_Use_decl_annotations_ NTSTATUS MpReleaseStart(VOID) {
     NTSTATUS status = STATUS_SUCCESS;
     OBJECT_ATTRIBUTES attributes;
 
@@ -97,15 +93,14 @@ _Use_decl_annotations_ NTSTATUS MpReleaseStart(VOID)
 }
 
 /// Ends and joins the releasing threads. Nothing may be held any more, and nothing more may be taken.
-_Use_decl_annotations_ VOID MpReleaseStop(VOID)
-{
+_Use_decl_annotations_ VOID MpReleaseStop(VOID) {
     PAGED_CODE();
 
     MpReleaseSignalStop();
     while (MpHold.ThreadCount > 0) {
         PETHREAD thread = MpHold.Threads[--MpHold.ThreadCount];
 
-        (VOID)KeWaitForSingleObject(thread, Executive, KernelMode, FALSE, NULL);
+        (VOID) KeWaitForSingleObject(thread, Executive, KernelMode, FALSE, NULL);
         ObDereferenceObject(thread);
     }
 }

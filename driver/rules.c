@@ -18,28 +18,25 @@
 #endif
 
 static struct {
-    WDFWAITLOCK WriteLock;      ///< One writer at a time.
-    EX_SPIN_LOCK TableLock;     ///< Guards Table's value: shared to take a reference, exclusive to swap.
-    PMP_RULE_TABLE Table;       ///< NULL: no rules.
-    volatile LONG64 Wanted;     ///< Table->Operations, read without the lock: a match under the lock has the last word.
+    WDFWAITLOCK WriteLock; ///< One writer at a time.
+    EX_SPIN_LOCK TableLock; ///< Guards Table's value: shared to take a reference, exclusive to swap.
+    PMP_RULE_TABLE Table; ///< NULL: no rules.
+    volatile LONG64 Wanted; ///< Table->Operations, read without the lock: a match under the lock has the last word.
     volatile LONG64 Generation; ///< The last one given out.
 } MpRules;
 
-_Use_decl_annotations_ NTSTATUS MpRulesInitialize(VOID)
-{
+_Use_decl_annotations_ NTSTATUS MpRulesInitialize(VOID) {
     PAGED_CODE();
     return WdfWaitLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &MpRules.WriteLock);
 }
 
 /// Whether any rule names the operation. May be out of date by the time it is used, which is no matter: rules change while operations run.
-_Use_decl_annotations_ BOOLEAN MpRulesWant(MINIPEND_OPERATION Operation)
-{
+_Use_decl_annotations_ BOOLEAN MpRulesWant(MINIPEND_OPERATION Operation) {
     return (BOOLEAN)(((ULONG64)ReadNoFence64(&MpRules.Wanted) >> Operation) & 1);
 }
 
 /// Generation of the current table; 0 before the first rules.
-_Use_decl_annotations_ ULONG64 MpRulesGeneration(VOID)
-{
+_Use_decl_annotations_ ULONG64 MpRulesGeneration(VOID) {
     KIRQL irql = ExAcquireSpinLockShared(&MpRules.TableLock);
     ULONG64 generation = MpRules.Table != NULL ? MpRules.Table->Generation : 0;
 
@@ -47,20 +44,17 @@ _Use_decl_annotations_ ULONG64 MpRulesGeneration(VOID)
     return generation;
 }
 
-_Use_decl_annotations_ ULONG64 MpRulesReserveGeneration(VOID)
-{
+_Use_decl_annotations_ ULONG64 MpRulesReserveGeneration(VOID) {
     return (ULONG64)InterlockedIncrement64(&MpRules.Generation);
 }
 
-_Use_decl_annotations_ VOID MpRuleSetDereference(PMP_RULE_SET Set)
-{
+_Use_decl_annotations_ VOID MpRuleSetDereference(PMP_RULE_SET Set) {
     if (InterlockedDecrement(&Set->References) == 0) {
         WdfObjectDelete(Set->Memory);
     }
 }
 
-static PMP_RULE_TABLE MpTableReference(VOID)
-{
+static PMP_RULE_TABLE MpTableReference(VOID) {
     KIRQL irql = ExAcquireSpinLockShared(&MpRules.TableLock);
     PMP_RULE_TABLE table = MpRules.Table;
 
@@ -71,8 +65,7 @@ static PMP_RULE_TABLE MpTableReference(VOID)
     return table;
 }
 
-static VOID MpTableDereference(PMP_RULE_TABLE Table)
-{
+static VOID MpTableDereference(PMP_RULE_TABLE Table) {
     if (InterlockedDecrement(&Table->References) == 0) {
         ULONG i;
 
@@ -86,8 +79,7 @@ static VOID MpTableDereference(PMP_RULE_TABLE Table)
 // ---- matching ---------------------------------------------------------------------------------------------------------
 
 static BOOLEAN MpRuleFits(const MP_RULE *Rule, PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects,
-                          PMP_INSTANCE Instance, PMP_NAME_HANDLE Name, PBOOLEAN NameAsked)
-{
+                          PMP_INSTANCE Instance, PMP_NAME_HANDLE Name, PBOOLEAN NameAsked) {
     UNICODE_STRING text;
 
     if (Rule->Volume.Length != 0 &&
@@ -112,9 +104,8 @@ static BOOLEAN MpRuleFits(const MP_RULE *Rule, PFLT_CALLBACK_DATA Data, PCFLT_RE
 }
 
 /// Finds the rule for the operation. The name, if one was asked for, and a missing one is counted, at most once.
-_Use_decl_annotations_ VOID MpRulesMatch(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects, PMP_INSTANCE Instance,
-                                         MINIPEND_OPERATION Operation, PMP_DECISION Decision)
-{
+_Use_decl_annotations_ VOID MpRulesMatch(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects,
+                                         PMP_INSTANCE Instance, MINIPEND_OPERATION Operation, PMP_DECISION Decision) {
     PMP_RULE_TABLE table = MpTableReference();
     MP_NAME_HANDLE name = {0};
     BOOLEAN nameAsked = FALSE;
@@ -156,8 +147,7 @@ _Use_decl_annotations_ VOID MpRulesMatch(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_
 // ---- replacing --------------------------------------------------------------------------------------------------------
 
 /// Memory for a table to publish later, so that publishing cannot fail.
-_Use_decl_annotations_ NTSTATUS MpRulesPrepareTable(PMP_RULE_TABLE *Table)
-{
+_Use_decl_annotations_ NTSTATUS MpRulesPrepareTable(PMP_RULE_TABLE *Table) {
     NTSTATUS status;
     WDFMEMORY memory;
     PVOID table;
@@ -165,7 +155,8 @@ _Use_decl_annotations_ NTSTATUS MpRulesPrepareTable(PMP_RULE_TABLE *Table)
     PAGED_CODE();
 
     *Table = NULL;
-    status = WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, MP_TAG_RULES, sizeof(MP_RULE_TABLE), &memory, &table);
+    status =
+        WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, MP_TAG_RULES, sizeof(MP_RULE_TABLE), &memory, &table);
     if (!NT_SUCCESS(status)) {
         return status;
     }
@@ -177,14 +168,12 @@ _Use_decl_annotations_ NTSTATUS MpRulesPrepareTable(PMP_RULE_TABLE *Table)
 }
 
 /// Frees a table that was prepared and not published.
-_Use_decl_annotations_ VOID MpRulesDiscardTable(PMP_RULE_TABLE Table)
-{
+_Use_decl_annotations_ VOID MpRulesDiscardTable(PMP_RULE_TABLE Table) {
     PAGED_CODE();
     WdfObjectDelete(Table->Memory);
 }
 
-static VOID MpTableAdd(PMP_RULE_TABLE Table, PMP_RULE_SET Set)
-{
+static VOID MpTableAdd(PMP_RULE_TABLE Table, PMP_RULE_SET Set) {
     NT_ASSERT(Table->Count < MP_MAX_CONNECTIONS);
     InterlockedIncrement(&Set->References);
     Table->Sets[Table->Count++] = Set;
@@ -193,14 +182,13 @@ static VOID MpTableAdd(PMP_RULE_TABLE Table, PMP_RULE_SET Set)
 
 /// Makes Set the connection's rules (NULL: none) and takes over Table. The caller keeps its own reference on Set. A set for a connection that is gone by
 /// now is left out: its disconnect has dropped, or will drop, what it had.
-_Use_decl_annotations_ VOID MpRulesPublish(ULONG64 ConnectionId, PMP_RULE_SET Set, PMP_RULE_TABLE Table)
-{
+_Use_decl_annotations_ VOID MpRulesPublish(ULONG64 ConnectionId, PMP_RULE_SET Set, PMP_RULE_TABLE Table) {
     PMP_RULE_TABLE old;
     BOOLEAN added = FALSE;
     KIRQL irql;
     ULONG i;
 
-    (VOID)WdfWaitLockAcquire(MpRules.WriteLock, NULL);
+    (VOID) WdfWaitLockAcquire(MpRules.WriteLock, NULL);
     if (Set != NULL && !MpConnectionsIsListed(ConnectionId)) {
         Set = NULL;
     }
@@ -235,8 +223,7 @@ _Use_decl_annotations_ VOID MpRulesPublish(ULONG64 ConnectionId, PMP_RULE_SET Se
 }
 
 /// At unload, when no callback can come any more.
-_Use_decl_annotations_ VOID MpRulesCleanup(VOID)
-{
+_Use_decl_annotations_ VOID MpRulesCleanup(VOID) {
     if (MpRules.Table != NULL) {
         MpTableDereference(MpRules.Table);
         MpRules.Table = NULL;

@@ -13,8 +13,7 @@
 
 #define MP_ALL_OPERATIONS (MAXULONGLONG >> (64 - MINIPEND_OPERATION_COUNT))
 
-static MINIPEND_DETAIL MpCheckRule(const MINIPEND_RULE *Rule, ULONG BytesLeft)
-{
+static MINIPEND_DETAIL MpCheckRule(const MINIPEND_RULE *Rule, ULONG BytesLeft) {
     ULONG needed;
 
     if (BytesLeft < sizeof(*Rule)) {
@@ -62,8 +61,7 @@ static MINIPEND_DETAIL MpCheckRule(const MINIPEND_RULE *Rule, ULONG BytesLeft)
     return MINIPEND_DETAIL_NONE;
 }
 
-static ULONG MpCountBits(ULONG64 Bits)
-{
+static ULONG MpCountBits(ULONG64 Bits) {
     ULONG count = 0;
 
     for (; Bits != 0; Bits &= Bits - 1) {
@@ -74,8 +72,7 @@ static ULONG MpCountBits(ULONG64 Bits)
 
 /// Checks the message. On success IndexEntries and TextBytes say how much the set needs besides its rules.
 static MINIPEND_DETAIL MpMeasureRules(const MINIPEND_SET_RULES_REQUEST *Request, ULONG Bytes, PULONG IndexEntries,
-                                      PULONG TextBytes, PULONG BadIndex)
-{
+                                      PULONG TextBytes, PULONG BadIndex) {
     const UCHAR *at = (const UCHAR *)(Request + 1);
     ULONG left = Bytes - sizeof(*Request);
     ULONG i;
@@ -106,8 +103,7 @@ static MINIPEND_DETAIL MpMeasureRules(const MINIPEND_SET_RULES_REQUEST *Request,
 }
 
 /// Upcases a counted text into the set's text area and moves the area's pointer on.
-static VOID MpPlaceText(PUNICODE_STRING To, const WCHAR *From, USHORT Bytes, PWCHAR *Area)
-{
+static VOID MpPlaceText(PUNICODE_STRING To, const WCHAR *From, USHORT Bytes, PWCHAR *Area) {
     ULONG i;
 
     To->Buffer = *Area;
@@ -119,8 +115,7 @@ static VOID MpPlaceText(PUNICODE_STRING To, const WCHAR *From, USHORT Bytes, PWC
     *Area += Bytes / sizeof(WCHAR);
 }
 
-static VOID MpPlaceRule(const MINIPEND_RULE *From, PMP_RULE To, PWCHAR *Area)
-{
+static VOID MpPlaceRule(const MINIPEND_RULE *From, PMP_RULE To, PWCHAR *Area) {
     const WCHAR *path = (const WCHAR *)(From + 1);
 
     To->Id = From->Id;
@@ -136,8 +131,7 @@ static VOID MpPlaceRule(const MINIPEND_RULE *From, PMP_RULE To, PWCHAR *Area)
     MpPlaceText(&To->Volume, path + From->PathBytes / sizeof(WCHAR), From->VolumeBytes, Area);
 }
 
-static VOID MpBuildIndex(PMP_RULE_SET Set, const MINIPEND_SET_RULES_REQUEST *Request)
-{
+static VOID MpBuildIndex(PMP_RULE_SET Set, const MINIPEND_SET_RULES_REQUEST *Request) {
     ULONG entries = 0;
     ULONG operation;
 
@@ -161,8 +155,7 @@ static VOID MpBuildIndex(PMP_RULE_SET Set, const MINIPEND_SET_RULES_REQUEST *Req
 /// Turns a captured set-rules message (header included, SizeBytes == Bytes) into a rule set with one reference. On failure Fault says what was wrong
 /// with which rule.
 _Use_decl_annotations_ NTSTATUS MpRulesParse(const UCHAR *Message, ULONG Bytes, ULONG64 ConnectionId, PMP_RULE_SET *Set,
-                                             PMP_FAULT Fault)
-{
+                                             PMP_FAULT Fault) {
     const MINIPEND_SET_RULES_REQUEST *request = (const MINIPEND_SET_RULES_REQUEST *)Message;
     ULONG indexEntries;
     ULONG textBytes;
@@ -189,7 +182,8 @@ _Use_decl_annotations_ NTSTATUS MpRulesParse(const UCHAR *Message, ULONG Bytes, 
 
     indexAt = rulesAt + request->Count * sizeof(MP_RULE);
     textAt = indexAt + indexEntries * sizeof(ULONG);
-    Fault->Status = WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, MP_TAG_RULES, textAt + textBytes, &memory, &block);
+    Fault->Status =
+        WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, MP_TAG_RULES, textAt + textBytes, &memory, &block);
     if (!NT_SUCCESS(Fault->Status)) {
         Fault->Detail = MINIPEND_DETAIL_MEMORY;
         return Fault->Status;

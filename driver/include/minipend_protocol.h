@@ -99,8 +99,8 @@ typedef enum _MINIPEND_REFUSAL {
 } MINIPEND_REFUSAL;
 
 typedef enum _MINIPEND_COMMAND {
-    MINIPEND_COMMAND_HELLO = 1,     ///< MINIPEND_HELLO_REQUEST -> MINIPEND_HELLO_REPLY; the first message of a connection.
-    MINIPEND_COMMAND_COUNTERS = 2,  ///< MINIPEND_MESSAGE_HEADER -> MINIPEND_COUNTERS_REPLY and its instances.
+    MINIPEND_COMMAND_HELLO = 1, ///< MINIPEND_HELLO_REQUEST -> MINIPEND_HELLO_REPLY; the first message of a connection.
+    MINIPEND_COMMAND_COUNTERS = 2, ///< MINIPEND_MESSAGE_HEADER -> MINIPEND_COUNTERS_REPLY and its instances.
     MINIPEND_COMMAND_SET_RULES = 3, ///< MINIPEND_SET_RULES_REQUEST and its rules -> MINIPEND_SET_RULES_REPLY.
 } MINIPEND_COMMAND;
 
@@ -135,24 +135,24 @@ typedef enum _MINIPEND_DETAIL {
 
 typedef enum _MINIPEND_ACTION {
     MINIPEND_ACTION_OBSERVE = 1, ///< Count it.
-    MINIPEND_ACTION_PEND = 2,    ///< Pend its post-operation through a deferred work item.
+    MINIPEND_ACTION_PEND = 2, ///< Pend its post-operation through a deferred work item.
 } MINIPEND_ACTION;
 
 typedef enum _MINIPEND_QUEUE {
-    MINIPEND_QUEUE_NONE = 0,     ///< For actions that queue nothing.
+    MINIPEND_QUEUE_NONE = 0, ///< For actions that queue nothing.
     MINIPEND_QUEUE_CRITICAL = 1, ///< CriticalWorkQueue.
-    MINIPEND_QUEUE_DELAYED = 2,  ///< DelayedWorkQueue.
+    MINIPEND_QUEUE_DELAYED = 2, ///< DelayedWorkQueue.
 } MINIPEND_QUEUE;
 
 typedef enum _MINIPEND_HOLD {
-    MINIPEND_HOLD_NONE = 0,  ///< Given back as soon as the deferred work item has run.
+    MINIPEND_HOLD_NONE = 0, ///< Given back as soon as the deferred work item has run.
     MINIPEND_HOLD_DELAY = 1, ///< Given back DelayMs milliseconds after the post-operation.
 } MINIPEND_HOLD;
 
 /// Flags of a rule.
-#define MINIPEND_RULE_KERNEL_MODE 0x1u  ///< Also for kernel-mode requestors, left alone by default.
-#define MINIPEND_RULE_BOOT_VOLUME 0x2u  ///< Also on the volume that holds \SystemRoot, left alone by default.
-#define MINIPEND_RULE_PAGING_FILE 0x4u  ///< Also for paging files, left alone by default.
+#define MINIPEND_RULE_KERNEL_MODE 0x1u ///< Also for kernel-mode requestors, left alone by default.
+#define MINIPEND_RULE_BOOT_VOLUME 0x2u ///< Also on the volume that holds \SystemRoot, left alone by default.
+#define MINIPEND_RULE_PAGING_FILE 0x4u ///< Also for paging files, left alone by default.
 #define MINIPEND_RULE_FAST_IO_TO_IRP 0x8u ///< Send matching fast I/O back, so that it comes again as an IRP.
 #define MINIPEND_RULE_VALID_FLAGS 0xFu
 
@@ -161,7 +161,7 @@ typedef struct _MINIPEND_MESSAGE_HEADER {
     uint32_t SizeBytes;
     uint16_t Version; ///< MINIPEND_PROTOCOL_VERSION
     uint16_t Command; ///< MINIPEND_COMMAND
-    uint64_t Token;   ///< Chosen by the sender, echoed in the reply.
+    uint64_t Token; ///< Chosen by the sender, echoed in the reply.
 } MINIPEND_MESSAGE_HEADER;
 
 /// Head of every reply.
@@ -170,16 +170,16 @@ typedef struct _MINIPEND_REPLY_HEADER {
     uint16_t Version; ///< The driver's, also when the message's was another.
     uint16_t Command;
     uint64_t Token;
-    int32_t Status;         ///< NTSTATUS of the command.
-    uint32_t Detail;        ///< MINIPEND_DETAIL
-    uint32_t Index;         ///< Which rule, when Detail is about a rule; else 0.
+    int32_t Status; ///< NTSTATUS of the command.
+    uint32_t Detail; ///< MINIPEND_DETAIL
+    uint32_t Index; ///< Which rule, when Detail is about a rule; else 0.
     uint32_t RequiredBytes; ///< For MINIPEND_DETAIL_REPLY_BUFFER; else 0.
 } MINIPEND_REPLY_HEADER;
 
 typedef struct _MINIPEND_HELLO_REQUEST {
     MINIPEND_MESSAGE_HEADER Header;
     uint32_t ControlThreadId; ///< Thread that sends messages; its own I/O is never pended. 0: none.
-    uint32_t ScriptThreadId;  ///< Thread of the client's event loop; its own I/O is never pended. 0: none.
+    uint32_t ScriptThreadId; ///< Thread of the client's event loop; its own I/O is never pended. 0: none.
     uint64_t Reserved;
 } MINIPEND_HELLO_REQUEST;
 
@@ -187,10 +187,10 @@ typedef struct _MINIPEND_HELLO_REPLY {
     MINIPEND_REPLY_HEADER Header;
     uint64_t ConnectionId;
     uint32_t DriverVersion[3]; ///< Major, minor, patch.
-    uint32_t OperationCount;   ///< MINIPEND_OPERATION_COUNT the driver was built with.
+    uint32_t OperationCount; ///< MINIPEND_OPERATION_COUNT the driver was built with.
     uint32_t RefusalCount;
     uint32_t ProcessorCount;
-    uint32_t MaxHeld;    ///< Operations held at once, at most.
+    uint32_t MaxHeld; ///< Operations held at once, at most.
     uint32_t MaxDelayMs; ///< Longest delay a rule may ask for.
     uint32_t MaxRules;
     uint32_t Reserved;
@@ -200,14 +200,14 @@ typedef struct _MINIPEND_HELLO_REPLY {
 /// multiple of 8. Rules are tried in order; the first that matches decides.
 typedef struct _MINIPEND_RULE {
     uint32_t SizeBytes; ///< With the texts and the padding.
-    uint32_t Id;        ///< The client's number for it.
+    uint32_t Id; ///< The client's number for it.
     uint64_t Operations; ///< Bit n: MINIPEND_OPERATION n.
-    uint32_t Action;     ///< MINIPEND_ACTION
-    uint32_t Queue;      ///< MINIPEND_QUEUE
-    uint32_t Hold;       ///< MINIPEND_HOLD
+    uint32_t Action; ///< MINIPEND_ACTION
+    uint32_t Queue; ///< MINIPEND_QUEUE
+    uint32_t Hold; ///< MINIPEND_HOLD
     uint32_t DelayMs;
     uint32_t Flags; ///< MINIPEND_RULE_*
-    uint16_t PathBytes;   ///< 0: any path, and no name is ever asked for.
+    uint16_t PathBytes; ///< 0: any path, and no name is ever asked for.
     uint16_t VolumeBytes; ///< 0: any volume. Else the volume's device name, as in \Device\HarddiskVolume2.
 } MINIPEND_RULE;
 
@@ -236,19 +236,19 @@ typedef struct _MINIPEND_OPERATION_COUNTERS {
     uint64_t Synchronized;
     uint64_t Draining; ///< Draining calls of operations that no rule wanted pended.
     uint64_t InCallback;
-    uint64_t NameUnavailable;  ///< Pre-operations where a rule needed a name that could not be had safely.
+    uint64_t NameUnavailable; ///< Pre-operations where a rule needed a name that could not be had safely.
     uint64_t FastIoDisallowed; ///< Fast I/O sent back as an IRP; it had no post-operation.
     uint64_t Refused[MINIPEND_REFUSAL_COUNT];
     uint64_t Reserved[3];
 } MINIPEND_OPERATION_COUNTERS;
 
-#define MINIPEND_INSTANCE_BOOT_VOLUME 0x1u  ///< The volume holds \SystemRoot.
+#define MINIPEND_INSTANCE_BOOT_VOLUME 0x1u ///< The volume holds \SystemRoot.
 #define MINIPEND_INSTANCE_TEARING_DOWN 0x2u ///< TeardownStart has run.
-#define MINIPEND_INSTANCE_RETIRED 0x4u      ///< Not an instance: the sum of all that are gone.
+#define MINIPEND_INSTANCE_RETIRED 0x4u ///< Not an instance: the sum of all that are gone.
 
 typedef struct _MINIPEND_INSTANCE {
     uint64_t InstanceId; ///< Unique while the driver is loaded; 0 for MINIPEND_INSTANCE_RETIRED.
-    uint32_t Flags;      ///< MINIPEND_INSTANCE_*
+    uint32_t Flags; ///< MINIPEND_INSTANCE_*
     uint32_t Reserved;
     uint16_t Altitude[MINIPEND_MAX_ALTITUDE_CHARS]; ///< Texts are UTF-16, ended by a zero.
     uint16_t Name[MINIPEND_MAX_INSTANCE_NAME_CHARS];
@@ -259,11 +259,11 @@ typedef struct _MINIPEND_INSTANCE {
 typedef struct _MINIPEND_COUNTERS_REPLY {
     MINIPEND_REPLY_HEADER Header;
     uint64_t RuleGeneration;
-    uint64_t HeldNow;       ///< Operations held at this moment, on all instances.
+    uint64_t HeldNow; ///< Operations held at this moment, on all instances.
     uint64_t HeldHighWater; ///< Most held at once since the driver was loaded.
     uint64_t UnexpectedRefusals; ///< contract.unexpectedRefusal
-    uint32_t InstanceCount;      ///< MINIPEND_INSTANCE structures that follow; the first is the retired sum.
-    uint32_t InstanceBytes;      ///< sizeof(MINIPEND_INSTANCE) in the driver.
+    uint32_t InstanceCount; ///< MINIPEND_INSTANCE structures that follow; the first is the retired sum.
+    uint32_t InstanceBytes; ///< sizeof(MINIPEND_INSTANCE) in the driver.
     uint32_t ConnectionCount;
     uint32_t Reserved;
 } MINIPEND_COUNTERS_REPLY;
