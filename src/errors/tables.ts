@@ -160,10 +160,10 @@ const FILTER_MANAGER = new Map<number, string>([
 const HINTS = new Map<string, string>([
   ['ERROR_ACCESS_DENIED', 'run as administrator, in an elevated prompt; the driver talks to administrators only'],
   ['ERROR_PRIVILEGE_NOT_HELD', 'run as administrator, in an elevated prompt: loading needs SeLoadDriverPrivilege'],
-  ['ERROR_SERVICE_DOES_NOT_EXIST', 'install the driver on this machine first (docs/VM.md)'],
+  ['ERROR_SERVICE_DOES_NOT_EXIST', 'install the driver on this machine first: its service does not exist'],
   [
     'ERROR_INVALID_IMAGE_HASH',
-    "this machine does not accept the driver's signature: switch test signing on (docs/VM.md)",
+    "this machine does not accept the driver's signature: switch test signing on (bcdedit /set testsigning on, then restart)",
   ],
   ['ERROR_CONNECTION_COUNT_LIMIT', 'close another client: the driver takes 16 connections at once'],
   ['ERROR_INVALID_HANDLE', 'the driver has been unloaded, or the session was closed: open a new session'],
