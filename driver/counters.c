@@ -2,8 +2,11 @@
 //
 // This module provides: the idle-path counters, and the snapshot that the counters command sends.
 //
-// An operation that no rule wants costs two interlocked adds on a cache line of this processor, and nothing else. The pend-path counters are
+// An operation that no rule wants costs three interlocked adds on a cache line of this processor, and nothing else. The pend-path counters are
 // in hold.c, under its lock, because their balance must hold at every moment.
+//
+// The snapshot is built in paged pool by paged code. What needs a spin lock is copied to the stack by code that is not paged, and never
+// inlined into code that is: at DISPATCH_LEVEL neither the reply nor a paged instruction may be touched.
 
 #include "minipend.h"
 
@@ -46,22 +49,44 @@ static VOID MpCellsAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION Operation
     }
 }
 
-/// Adds all of an instance's counters to Sum. The pend-path ones of all operations are from one moment.
+/// The pend-path counters of all operations, from one moment. Held is on the stack: it is written at DISPATCH_LEVEL.
+static DECLSPEC_NOINLINE VOID MpReadHeldCounters(const MP_INSTANCE *Instance, MP_HELD_COUNTERS *Held) {
+    WdfSpinLockAcquire(MpHold.Lock);
+    RtlCopyMemory(Held, Instance->HeldCounters, sizeof(Instance->HeldCounters));
+    WdfSpinLockRelease(MpHold.Lock);
+}
+
+/// Adds all of an instance's counters to Sum, which may be paged. The pend-path ones of all operations are from one moment.
 _Use_decl_annotations_ VOID MpCountersAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION_COUNTERS *Sum) {
+    MP_HELD_COUNTERS held[MINIPEND_OPERATION_COUNT];
     ULONG operation;
 
     for (operation = 0; operation < MINIPEND_OPERATION_COUNT; operation++) {
         MpCellsAdd(Instance, operation, &Sum[operation]);
     }
-    WdfSpinLockAcquire(MpHold.Lock);
+    MpReadHeldCounters(Instance, held);
     for (operation = 0; operation < MINIPEND_OPERATION_COUNT; operation++) {
-        const MP_HELD_COUNTERS *held = &Instance->HeldCounters[operation];
-
-        Sum[operation].Pended += held->Pended;
-        Sum[operation].Completed += held->Completed;
-        Sum[operation].InFlight += held->InFlight;
+        Sum[operation].Pended += held[operation].Pended;
+        Sum[operation].Completed += held[operation].Completed;
+        Sum[operation].InFlight += held[operation].InFlight;
     }
+}
+
+typedef struct _MP_TOTALS {
+    ULONG HeldNow;
+    ULONG HeldHighWater;
+    ULONG ConnectionCount;
+} MP_TOTALS;
+
+/// What the snapshot reads under spin locks, apart from the instances. Totals is on the stack.
+static DECLSPEC_NOINLINE VOID MpReadTotals(MP_TOTALS *Totals) {
+    WdfSpinLockAcquire(MpHold.Lock);
+    Totals->HeldNow = MpHold.Count;
+    Totals->HeldHighWater = MpHold.HighWater;
     WdfSpinLockRelease(MpHold.Lock);
+    WdfSpinLockAcquire(MpConnections.Lock);
+    Totals->ConnectionCount = MpConnections.Count;
+    WdfSpinLockRelease(MpConnections.Lock);
 }
 
 static VOID MpDescribeInstance(const MP_INSTANCE *Instance, MINIPEND_INSTANCE *Entry) {
@@ -84,6 +109,7 @@ _Use_decl_annotations_ NTSTATUS MpCountersSnapshot(ULONG LargestBytes, MINIPEND_
     NTSTATUS status;
     MINIPEND_COUNTERS_REPLY *reply;
     MINIPEND_INSTANCE *entry;
+    MP_TOTALS totals;
     PLIST_ENTRY link;
     ULONG bytes;
 
@@ -125,12 +151,9 @@ Exit:
 
     reply->RuleGeneration = MpRulesGeneration();
     reply->UnexpectedRefusals = (ULONG64)ReadNoFence64(&MpHold.UnexpectedRefusals);
-    WdfSpinLockAcquire(MpHold.Lock);
-    reply->HeldNow = MpHold.Count;
-    reply->HeldHighWater = MpHold.HighWater;
-    WdfSpinLockRelease(MpHold.Lock);
-    WdfSpinLockAcquire(MpConnections.Lock);
-    reply->ConnectionCount = MpConnections.Count;
-    WdfSpinLockRelease(MpConnections.Lock);
+    MpReadTotals(&totals);
+    reply->HeldNow = totals.HeldNow;
+    reply->HeldHighWater = totals.HeldHighWater;
+    reply->ConnectionCount = totals.ConnectionCount;
     return STATUS_SUCCESS;
 }

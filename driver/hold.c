@@ -130,9 +130,7 @@ _Use_decl_annotations_ BOOLEAN MpHoldTake(PMP_RECORD Record) {
         Record->ReleaseRequested = instance->TearingDown;
         InsertTailList(&MpHold.List, &Record->HeldLink);
         InsertTailList(&instance->Held, &Record->InstanceLink);
-        if (++MpHold.Count > MpHold.HighWater) {
-            MpHold.HighWater = MpHold.Count;
-        }
+        MpHold.Count++;
         counters->Pended++;
         counters->InFlight++;
     }
@@ -156,10 +154,31 @@ _Use_decl_annotations_ VOID MpHoldUntake(PMP_RECORD Record) {
     WdfSpinLockRelease(MpHold.Lock);
 }
 
+/// Whether the next MpHoldTake would fail, at this moment.
+_Use_decl_annotations_ BOOLEAN MpHoldIsFull(VOID) {
+    BOOLEAN full;
+
+    WdfSpinLockAcquire(MpHold.Lock);
+    full = MpHold.Count >= MpGlobals.Limits.MaxHeld;
+    WdfSpinLockRelease(MpHold.Lock);
+    return full;
+}
+
+/// Marks a record that is taken and not yet queued: it will be given back as soon as its deferred routine has run.
+_Use_decl_annotations_ VOID MpHoldRequestRelease(PMP_RECORD Record) {
+    WdfSpinLockAcquire(MpHold.Lock);
+    Record->ReleaseRequested = TRUE;
+    WdfSpinLockRelease(MpHold.Lock);
+}
+
 /// QUEUED -> PARKED: the deferred routine is through with the record. When the lock is given up the record may be gone at once.
 _Use_decl_annotations_ VOID MpHoldPark(PMP_RECORD Record) {
     WdfSpinLockAcquire(MpHold.Lock);
     Record->State = MpRecordParked;
+    // Not when it was taken: a queue call that is refused has held nothing.
+    if (MpHold.Count > MpHold.HighWater) {
+        MpHold.HighWater = MpHold.Count;
+    }
     if (Record->ReleaseRequested) {
         Record->DueTime = 0;
     }
@@ -245,8 +264,9 @@ _Use_decl_annotations_ PMP_RECORD MpHoldNextDue(PULONG64 WaitUntil, PBOOLEAN Sto
         if (MpHold.Heap[0]->DueTime <= now) {
             record = MpHold.Heap[0];
             MpHoldTakeOut(record);
-            if (MpHold.HeapCount > 0 && MpHold.Heap[0]->DueTime <= now) {
-                // More is due: let the next thread start on it while this one completes its own.
+            if (MpHold.HeapCount > 0) {
+                // Another thread must see to the next record, due or not: this one can be away for long, in the post-operations of the
+                // filters above, and what it waits for there may be that very record.
                 KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
             }
         } else {

@@ -115,7 +115,7 @@ _Use_decl_annotations_ NTSTATUS FLTAPI MpInstanceSetup(PCFLT_RELATED_OBJECTS Flt
     RtlZeroMemory(cells, cellBytes);
     instance->Cells = cells;
 
-    // The list goes first: once the context is set, operations may come.
+    // Both under the lock: no snapshot shows an instance that then declines, or misses one that has operations.
     (VOID) WdfWaitLockAcquire(MpInstances.Lock, NULL);
     status = FltSetInstanceContext(FltObjects->Instance, FLT_SET_CONTEXT_KEEP_IF_EXISTS, instance, NULL);
     if (NT_SUCCESS(status)) {

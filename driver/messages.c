@@ -107,10 +107,7 @@ static NTSTATUS MpHello(PMP_EXCHANGE Exchange) {
         return status;
     }
 
-    WdfSpinLockAcquire(MpConnections.Lock);
-    connection->ThreadIds[0] = request->ControlThreadId;
-    connection->ThreadIds[1] = request->ScriptThreadId;
-    WdfSpinLockRelease(MpConnections.Lock);
+    MpConnectionNameThreads(connection, request->ControlThreadId, request->ScriptThreadId);
     InterlockedExchange(&connection->Greeted, 2);
     return STATUS_SUCCESS;
 }

@@ -330,7 +330,9 @@ _IRQL_requires_max_(DISPATCH_LEVEL) _Must_inspect_result_ BOOLEAN
 _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS MpHoldInitialize(VOID);
 _IRQL_requires_max_(DISPATCH_LEVEL) _Must_inspect_result_ BOOLEAN MpHoldTake(_In_ PMP_RECORD Record);
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID MpHoldUntake(_In_ PMP_RECORD Record);
+_IRQL_requires_max_(DISPATCH_LEVEL) VOID MpHoldRequestRelease(_In_ PMP_RECORD Record);
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID MpHoldPark(_In_ PMP_RECORD Record);
+_IRQL_requires_max_(DISPATCH_LEVEL) BOOLEAN MpHoldIsFull(VOID);
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID MpHoldReleaseConnection(_In_ ULONG64 ConnectionId);
 _IRQL_requires_max_(PASSIVE_LEVEL) VOID MpHoldReleaseInstance(_In_ PMP_INSTANCE Instance);
 _IRQL_requires_max_(DISPATCH_LEVEL) PMP_RECORD MpHoldNextDue(_Out_ PULONG64 WaitUntil, _Out_ PBOOLEAN Stop);
@@ -348,6 +350,8 @@ _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS MpPortOpen(VOI
 _IRQL_requires_max_(PASSIVE_LEVEL) VOID MpPortClose(VOID);
 _IRQL_requires_max_(DISPATCH_LEVEL) BOOLEAN MpConnectionsIsClientThread(_In_opt_ PETHREAD Thread);
 _IRQL_requires_max_(DISPATCH_LEVEL) BOOLEAN MpConnectionsIsListed(_In_ ULONG64 ConnectionId);
+_IRQL_requires_max_(DISPATCH_LEVEL) VOID
+    MpConnectionNameThreads(_Inout_ PMP_CONNECTION Connection, _In_ ULONG ControlThreadId, _In_ ULONG ScriptThreadId);
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID MpConnectionDereference(_In_ PMP_CONNECTION Connection);
 
 // messages.c

@@ -6,7 +6,9 @@
 // completion context, one word that needs no allocation unless an operation is to be pended:
 //
 //      instance | tag      unmatched, observed, or refused for a cause that is known already
-//      record              to be pended (a record is 16-byte aligned, so its low bits are zero)
+//      record              to be pended
+//
+// The tag is in the three low bits, which are zero in anything that the Filter Manager and the framework allocate on a 64-bit machine.
 //
 // The instance travels because a post-operation at DISPATCH_LEVEL may not ask for contexts [CTX-09, IRQL-09].
 //
@@ -15,12 +17,28 @@
 
 #include "minipend.h"
 
-#define MP_TAG_BITS ((ULONG_PTR)0xF)
+#define MP_TAG_BITS ((ULONG_PTR)7)
 #define MP_TAG_UNMATCHED ((ULONG_PTR)1)
 #define MP_TAG_OBSERVED ((ULONG_PTR)2)
-#define MP_TAG_REFUSED ((ULONG_PTR)3) // + MINIPEND_REFUSAL
+#define MP_TAG_REFUSED ((ULONG_PTR)3) // + index into MpEarlyRefusals
 
-C_ASSERT(3 + MINIPEND_REFUSAL_COUNT <= 16);
+/// The causes that a pre-operation can find.
+typedef enum _MP_EARLY_REFUSAL {
+    MpEarlyNotIrp,
+    MpEarlyPaging,
+    MpEarlyPolicy,
+    MpEarlyAllocation,
+    MpEarlyCount
+} MP_EARLY_REFUSAL;
+
+static const MINIPEND_REFUSAL MpEarlyRefusals[MpEarlyCount] = {
+    MINIPEND_REFUSAL_NOT_IRP,
+    MINIPEND_REFUSAL_PAGING,
+    MINIPEND_REFUSAL_POLICY,
+    MINIPEND_REFUSAL_ALLOCATION,
+};
+
+C_ASSERT(3 + MpEarlyCount <= 8);
 
 static PVOID MpTagged(PMP_INSTANCE Instance, ULONG_PTR Tag) {
     NT_ASSERT(((ULONG_PTR)Instance & MP_TAG_BITS) == 0);
@@ -67,7 +85,7 @@ static FLT_PREOP_CALLBACK_STATUS MpPreWanted(PFLT_CALLBACK_DATA Data, PCFLT_RELA
                                              PMP_INSTANCE Instance, MINIPEND_OPERATION Operation,
                                              PVOID *CompletionContext) {
     MP_DECISION decision;
-    MINIPEND_REFUSAL refusal;
+    MP_EARLY_REFUSAL refusal;
     PMP_RECORD record;
 
     MpRulesMatch(Data, FltObjects, Instance, Operation, &decision);
@@ -86,19 +104,19 @@ static FLT_PREOP_CALLBACK_STATUS MpPreWanted(PFLT_CALLBACK_DATA Data, PCFLT_RELA
         return FLT_PREOP_DISALLOW_FASTIO;
     }
     if (!FLT_IS_IRP_OPERATION(Data)) {
-        refusal = MINIPEND_REFUSAL_NOT_IRP;
+        refusal = MpEarlyNotIrp;
     } else if (FlagOn(Data->Iopb->IrpFlags, IRP_PAGING_IO)) {
         // Not IRP_SYNCHRONOUS_PAGING_IO as well: its value is IRP_INPUT_OPERATION's, which every query carries [INFO-07].
-        refusal = MINIPEND_REFUSAL_PAGING;
+        refusal = MpEarlyPaging;
     } else if (MpPolicyExcludes(Data, Instance, &decision)) {
-        refusal = MINIPEND_REFUSAL_POLICY;
+        refusal = MpEarlyPolicy;
     } else {
         record = MpRecordCreate(Instance, Operation, &decision);
         if (record != NULL) {
             *CompletionContext = record;
             return FLT_PREOP_SUCCESS_WITH_CALLBACK;
         }
-        refusal = MINIPEND_REFUSAL_ALLOCATION;
+        refusal = MpEarlyAllocation;
     }
     *CompletionContext = MpTagged(Instance, MP_TAG_REFUSED + refusal);
     return FLT_PREOP_SUCCESS_WITH_CALLBACK;
@@ -145,6 +163,19 @@ static FLT_POSTOP_CALLBACK_STATUS MpPostRecord(PFLT_CALLBACK_DATA Data, PMP_RECO
     return FLT_POSTOP_FINISHED_PROCESSING;
 }
 
+/// Which cause counts, of those that apply to an operation whose pre-operation found one: the first in the order of precedence.
+static MINIPEND_REFUSAL MpFirstRefusal(ULONG_PTR Tag, FLT_POST_OPERATION_FLAGS Flags) {
+    MINIPEND_REFUSAL refusal = MpEarlyRefusals[Tag - MP_TAG_REFUSED];
+
+    if (FlagOn(Flags, FLTFL_POST_OPERATION_DRAINING)) {
+        return MINIPEND_REFUSAL_DRAINING;
+    }
+    if (refusal == MINIPEND_REFUSAL_ALLOCATION && MpHoldIsFull()) {
+        return MINIPEND_REFUSAL_CAPACITY;
+    }
+    return refusal;
+}
+
 /// IRQL <= DISPATCH_LEVEL, arbitrary thread [IRQL-01]; nonpaged memory only.
 _Use_decl_annotations_ FLT_POSTOP_CALLBACK_STATUS FLTAPI MpPostOperation(PFLT_CALLBACK_DATA Data,
                                                                          PCFLT_RELATED_OBJECTS FltObjects,
@@ -171,10 +202,7 @@ _Use_decl_annotations_ FLT_POSTOP_CALLBACK_STATUS FLTAPI MpPostOperation(PFLT_CA
     }
 
     if (tag >= MP_TAG_REFUSED) {
-        MINIPEND_REFUSAL refusal = FlagOn(Flags, FLTFL_POST_OPERATION_DRAINING)
-                                       ? MINIPEND_REFUSAL_DRAINING
-                                       : (MINIPEND_REFUSAL)(tag - MP_TAG_REFUSED);
-        MP_COUNT(cell, Refused[refusal]);
+        MP_COUNT(cell, Refused[MpFirstRefusal(tag, Flags)]);
     } else if (FlagOn(Flags, FLTFL_POST_OPERATION_DRAINING)) {
         MP_COUNT(cell, Draining);
     } else if (tag == MP_TAG_OBSERVED) {

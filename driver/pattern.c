@@ -4,23 +4,28 @@
 // pager may be the caller.
 //
 // Pattern: `*` is any run of characters, backslashes too; `?` is one character; everything else is itself. Pattern and name are
-// upcased beforehand. A pattern that does not start with a backslash matches at any depth: it may start behind any backslash.
+// upcased beforehand. A rule's pattern that starts with neither a backslash nor `*` matches at any depth: rules_parse.c puts `*\` before it.
 //
 // The loop remembers only the last `*`, so it takes at most (pattern characters) x (name characters) steps and no memory.
 
 #include "minipend.h"
 
-static BOOLEAN MpGlob(const WCHAR *Pattern, ULONG PatternChars, const WCHAR *Name, ULONG NameChars) {
+/// Whether Name (a path from the volume's root, upcased) fits Pattern (upcased).
+_Use_decl_annotations_ BOOLEAN MpPatternMatches(PCUNICODE_STRING Pattern, PCUNICODE_STRING Name) {
+    const WCHAR *pattern = Pattern->Buffer;
+    const ULONG patternChars = Pattern->Length / sizeof(WCHAR);
+    const WCHAR *name = Name->Buffer;
+    const ULONG nameChars = Name->Length / sizeof(WCHAR);
     ULONG p = 0;
     ULONG n = 0;
     ULONG star = MAXULONG;
     ULONG resume = 0;
 
-    while (n < NameChars) {
-        if (p < PatternChars && Pattern[p] == L'*') {
+    while (n < nameChars) {
+        if (p < patternChars && pattern[p] == L'*') {
             star = p++;
             resume = n;
-        } else if (p < PatternChars && (Pattern[p] == L'?' || Pattern[p] == Name[n])) {
+        } else if (p < patternChars && (pattern[p] == L'?' || pattern[p] == name[n])) {
             p++;
             n++;
         } else if (star != MAXULONG) {
@@ -30,27 +35,8 @@ static BOOLEAN MpGlob(const WCHAR *Pattern, ULONG PatternChars, const WCHAR *Nam
             return FALSE;
         }
     }
-    while (p < PatternChars && Pattern[p] == L'*') {
+    while (p < patternChars && pattern[p] == L'*') {
         p++;
     }
-    return p == PatternChars;
-}
-
-/// Whether Name (a path from the volume's root, upcased) fits Pattern (upcased).
-_Use_decl_annotations_ BOOLEAN MpPatternMatches(PCUNICODE_STRING Pattern, PCUNICODE_STRING Name) {
-    const WCHAR *pattern = Pattern->Buffer;
-    ULONG patternChars = Pattern->Length / sizeof(WCHAR);
-    const WCHAR *name = Name->Buffer;
-    ULONG nameChars = Name->Length / sizeof(WCHAR);
-    ULONG i;
-
-    if (patternChars == 0 || pattern[0] == L'\\' || pattern[0] == L'*') {
-        return MpGlob(pattern, patternChars, name, nameChars);
-    }
-    for (i = 0; i < nameChars; i++) {
-        if (name[i] == L'\\' && MpGlob(pattern, patternChars, name + i + 1, nameChars - i - 1)) {
-            return TRUE;
-        }
-    }
-    return FALSE;
+    return p == patternChars;
 }

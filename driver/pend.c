@@ -19,7 +19,8 @@
 //   - The call looks at the *current* thread's top-level IRP, not at the requestor's [POST-12]; so do we, to name the cause.
 //   - The routine must not hold the operation: it runs on a system worker thread, of which there are few [PRE-07]. It parks the record.
 //   - The routine must not end in FltFreeDeferredIoWorkItem: as a tail call it makes Filter Verifier report a leak [VER-04]. And what it does
-//     after parking must touch nothing that an unload frees [UNL-07]: only the rundown protection follows, which unload waits for.
+//     after parking must touch nothing that an unload frees [UNL-07]: only the rundown protection follows, which unload waits for. The return
+//     instruction behind it is covered by the reference that the Filter Manager holds until the routine has returned [UNL-07, E].
 
 #include "minipend.h"
 
@@ -90,6 +91,10 @@ _Use_decl_annotations_ BOOLEAN MpPend(PMP_RECORD Record, PFLT_CALLBACK_DATA Data
     if (!listed) {
         *Refusal = MINIPEND_REFUSAL_CAPACITY;
         goto Refused;
+    }
+    if (!MpConnectionsIsListed(Record->Decision.ConnectionId)) {
+        // The client left while the operation was below. Asked after the record was listed: a client that leaves from here on finds it.
+        MpHoldRequestRelease(Record);
     }
     item = FltAllocateDeferredIoWorkItem();
     if (item == NULL) {

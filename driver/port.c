@@ -64,6 +64,15 @@ _Use_decl_annotations_ BOOLEAN MpConnectionsIsListed(ULONG64 ConnectionId) {
     return listed;
 }
 
+/// Names the connection's threads. By value: the message is in paged pool, and may not be looked at under a spin lock.
+_Use_decl_annotations_ VOID MpConnectionNameThreads(PMP_CONNECTION Connection, ULONG ControlThreadId,
+                                                    ULONG ScriptThreadId) {
+    WdfSpinLockAcquire(MpConnections.Lock);
+    Connection->ThreadIds[0] = ControlThreadId;
+    Connection->ThreadIds[1] = ScriptThreadId;
+    WdfSpinLockRelease(MpConnections.Lock);
+}
+
 /// Whether a client named the thread at hello as one whose I/O must not be held.
 _Use_decl_annotations_ BOOLEAN MpConnectionsIsClientThread(PETHREAD Thread) {
     PLIST_ENTRY link;
@@ -145,8 +154,7 @@ static VOID FLTAPI MpDisconnect(_In_opt_ PVOID ConnectionCookie) {
 
     FltCloseClientPort(MpGlobals.Filter, &connection->ClientPort);
     MpRulesPublish(id, NULL, connection->DropTable);
-    // After the rules are gone, and in any case: an operation that matched just before may still be on its way into the table; it keeps its
-    // own delay, which is bounded.
+    // After the connection has left the list: an operation that matched before and is taken after this finds it gone (MpPend).
     MpHoldReleaseConnection(id);
     MpConnectionDereference(connection);
 }

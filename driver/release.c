@@ -51,7 +51,8 @@ static VOID NTAPI MpReleaseThread(_In_ PVOID Context) {
     KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
 }
 
-static VOID MpReleaseSignalStop(VOID) {
+/// Never inlined: its callers are paged, and it holds a spin lock.
+static DECLSPEC_NOINLINE VOID MpReleaseSignalStop(VOID) {
     WdfSpinLockAcquire(MpHold.Lock);
     MpHold.Stop = TRUE;
     KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);

@@ -202,7 +202,8 @@ _Use_decl_annotations_ VOID MpRulesPublish(ULONG64 ConnectionId, PMP_RULE_SET Se
             if (old->Sets[i]->ConnectionId != ConnectionId) {
                 MpTableAdd(Table, old->Sets[i]);
             } else if (Set != NULL) {
-                MpTableAdd(Table, Set);
+                // Two messages of one connection can be under way at once: the higher number is the later one, as their replies say.
+                MpTableAdd(Table, old->Sets[i]->Generation > Set->Generation ? old->Sets[i] : Set);
                 added = TRUE;
             }
         }

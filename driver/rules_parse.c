@@ -61,6 +61,16 @@ static MINIPEND_DETAIL MpCheckRule(const MINIPEND_RULE *Rule, ULONG BytesLeft) {
     return MINIPEND_DETAIL_NONE;
 }
 
+/// What goes before a pattern that matches at any depth. As text of its own and not as a loop in the matcher, so that a match stays one
+/// walk over the name.
+static const WCHAR MpAnyDepth[] = {L'*', L'\\'};
+
+static USHORT MpAnyDepthBytes(const MINIPEND_RULE *Rule) {
+    const WCHAR *path = (const WCHAR *)(Rule + 1);
+
+    return Rule->PathBytes == 0 || path[0] == L'\\' || path[0] == L'*' ? 0 : (USHORT)sizeof(MpAnyDepth);
+}
+
 static ULONG MpCountBits(ULONG64 Bits) {
     ULONG count = 0;
 
@@ -95,7 +105,7 @@ static MINIPEND_DETAIL MpMeasureRules(const MINIPEND_SET_RULES_REQUEST *Request,
             return detail;
         }
         *IndexEntries += MpCountBits(rule->Operations);
-        *TextBytes += rule->PathBytes + rule->VolumeBytes;
+        *TextBytes += rule->PathBytes + MpAnyDepthBytes(rule) + rule->VolumeBytes;
         at += rule->SizeBytes;
         left -= rule->SizeBytes;
     }
@@ -117,13 +127,19 @@ static VOID MpPlaceText(PUNICODE_STRING To, const WCHAR *From, USHORT Bytes, PWC
 
 static VOID MpPlaceRule(const MINIPEND_RULE *From, PMP_RULE To, PWCHAR *Area) {
     const WCHAR *path = (const WCHAR *)(From + 1);
+    UNICODE_STRING prefix;
 
     To->Id = From->Id;
     To->Flags = From->Flags;
     To->Action = From->Action;
     To->Queue = From->Queue == MINIPEND_QUEUE_CRITICAL ? CriticalWorkQueue : DelayedWorkQueue;
     To->DelayMs = From->DelayMs;
+    MpPlaceText(&prefix, MpAnyDepth, MpAnyDepthBytes(From), Area);
     MpPlaceText(&To->Path, path, From->PathBytes, Area);
+    // The prefix lies right before the pattern.
+    To->Path.Buffer = prefix.Buffer;
+    To->Path.Length += prefix.Length;
+    To->Path.MaximumLength += prefix.Length;
     if (To->Path.Length == sizeof(WCHAR) && To->Path.Buffer[0] == L'*') {
         // Any path: no name needs to be asked for.
         To->Path.Length = 0;

@@ -38,9 +38,7 @@ describe.skipIf(process.platform === 'win32')('npm run build', () => {
   test('without CMake', () => {
     const { status, lines } = build([])
     expect(status).toBe(1)
-    expect(lines).toEqual([
-      expect.stringMatching(/^minipend build: CMake was not found\. Install it \(.+\)/),
-    ])
+    expect(lines).toEqual([expect.stringMatching(/^minipend build: CMake was not found\. Install it \(.+\)/)])
   })
 
   test('without a compiler', () => {

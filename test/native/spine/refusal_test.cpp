@@ -2,7 +2,7 @@
 //
 // This module provides: scenarios in which a rule wants an operation pended and that cannot be, one per refusal cause, made by real I/O.
 //
-// Not here: capacity (the default table is larger than a test should fill).
+// Not here: capacity (capacity_test.cpp) and tearing down (neighbours_test.cpp).
 
 #include <cstring>
 

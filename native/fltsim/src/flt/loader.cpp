@@ -37,6 +37,13 @@ void remove_driver(Driver *driver) {
     auto &m = manager();
     if (m.drivers.size() == 1) {
         pool::report_leaks(); // pool blocks do not tell which driver has them
+        for (const auto &volume : m.volumes) { // nor do references on volumes
+            if (volume->references != 0) {
+                world().leak("volume " + narrow(volume->volume->dos_name) + ": " + std::to_string(volume->references) +
+                             " reference(s) without FltObjectDereference [CTX-10]");
+                volume->references = 0;
+            }
+        }
     }
     const auto found =
         std::find_if(m.drivers.begin(), m.drivers.end(), [&](const auto &d) { return d.get() == driver; });

@@ -202,6 +202,15 @@ void Pool::report_leaks() {
     }
 }
 
+size_t Pool::live_blocks() const {
+    return static_cast<size_t>(
+        std::count_if(blocks_.begin(), blocks_.end(), [](const auto &entry) { return !entry.second.freed; }));
+}
+
+size_t live_blocks() {
+    return ke::world_state().pool->live_blocks();
+}
+
 void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag) {
     return ke::world_state().pool->allocate(api, type, bytes, tag);
 }

@@ -31,6 +31,8 @@ class Pool {
     void report_leaks();
     /// Checks the guard bytes of every live block and the poison of every freed one.
     void verify(const char *api);
+    /// Blocks allocated and not freed.
+    size_t live_blocks() const;
 
   private:
     struct Block {
@@ -56,6 +58,8 @@ void release(const char *api, void *block, uint32_t tag);
 /// For when the last driver's image is unloaded. Stops the world when a thread of it still runs [UNL-07] or a block is damaged; reports as
 /// leaks what it left bound to the framework, referenced by pointer or allocated (by tag), and frees that [V20, SIM-15].
 void report_leaks();
+/// Blocks that the driver has at this moment, so that a test sees what grows while it stays loaded. Model lock held.
+size_t live_blocks();
 /// "MpRc", with unprintable bytes as dots.
 std::string tag_text(uint32_t tag);
 
