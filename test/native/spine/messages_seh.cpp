@@ -14,16 +14,18 @@ using namespace spine;
 namespace {
 
 constexpr size_t PAGE = 4096;
+/// Longer than any copy here: what lies behind must not be somebody else's memory, which a sanitizer would speak of first.
+constexpr size_t GAP = 1024 * 1024;
 const HRESULT NO_ACCESS = HRESULT_FROM_WIN32(ERROR_NOACCESS);
 
-/// A page to read and write, before one that is not there.
+/// A page to read and write, before a gap where nothing is.
 class Edge {
   public:
-    Edge() : base_(mmap(nullptr, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    Edge() : base_(mmap(nullptr, PAGE + GAP, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
         need(base_ != MAP_FAILED, "mmap");
-        need(mprotect(static_cast<char *>(base_) + PAGE, PAGE, PROT_NONE) == 0, "mprotect");
+        need(mprotect(static_cast<char *>(base_) + PAGE, GAP, PROT_NONE) == 0, "mprotect");
     }
-    ~Edge() { munmap(base_, 2 * PAGE); }
+    ~Edge() { munmap(base_, PAGE + GAP); }
     Edge(const Edge &) = delete;
     Edge &operator=(const Edge &) = delete;
     /// `bytes` before the edge.
