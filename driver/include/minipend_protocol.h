@@ -68,7 +68,7 @@
     X(SECTION_SYNC, "sectionSync", "IRP_MJ_ACQUIRE/RELEASE_FOR_SECTION_SYNCHRONIZATION")                               \
     X(MOD_WRITE, "modWrite", "IRP_MJ_ACQUIRE/RELEASE_FOR_MOD_WRITE")                                                   \
     X(CC_FLUSH, "ccFlush", "IRP_MJ_ACQUIRE/RELEASE_FOR_CC_FLUSH")                                                      \
-    X(QUERY_OPEN, "queryOpen", "IRP_MJ_QUERY_OPEN and IRP_MJ_NETWORK_QUERY_OPEN")                                      \
+    X(QUERY_OPEN, "queryOpen", "IRP_MJ_NETWORK_QUERY_OPEN")                                                            \
     X(FAST_IO_CHECK, "fastIoCheck", "IRP_MJ_FAST_IO_CHECK_IF_POSSIBLE")                                                \
     X(MDL_IO, "mdlIo", "IRP_MJ_MDL_READ, _MDL_READ_COMPLETE, _PREPARE_MDL_WRITE, _MDL_WRITE_COMPLETE")
 
