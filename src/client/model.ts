@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: what only the model can do: fault switches and its report.
+// This module provides: what only the model can do: fault switches, slow storage, and its report.
 
-import { InvalidOptionError, NotSupportedError } from '../errors/errors.js'
+import { ClosedError, InvalidOptionError, NotSupportedError } from '../errors/errors.js'
 import type { Transport } from '../transport/transport.js'
 import { Checker } from './check.js'
 import type { Lifetime } from './lifetime.js'
 import type { Model, ModelReport } from './types.js'
 
-const check = new Checker(
-  (field, expectation) =>
-    new InvalidOptionError(field, `model.setFault: ${field}: ${expectation}`, { operation: 'model.setFault' }),
-)
+const checkerOf = (operation: string): Checker =>
+  new Checker(
+    (field, expectation) => new InvalidOptionError(field, `${operation}: ${field}: ${expectation}`, { operation }),
+  )
+const check = checkerOf('model.setFault')
+const checkDelay = checkerOf('model.setStorageDelay')
 
 const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
@@ -28,10 +30,13 @@ export function parseReport(json: string): ModelReport {
     history: texts(report['history']),
     seed: text(report['seed']) ?? '',
     leaks: texts(report['leaks']),
+    waitingForStorage: typeof report['waitingForStorage'] === 'number' ? report['waitingForStorage'] : 0,
   }
 }
 
 const MAX_UINT32 = 0xffffffff
+const MAX_STORAGE_DELAY_MS = 60_000
+const MICROSECONDS_PER_MS = 1000
 
 export function createModel(transport: Transport, lifetime: Lifetime): Model {
   const { seed } = transport
@@ -53,6 +58,17 @@ export function createModel(transport: Transport, lifetime: Lifetime): Model {
           'functionName',
           `the model has no fault switch for "${functionName}"; expected a kernel function such as "FltAllocateDeferredIoWorkItem"`,
         )
+      }
+    },
+    setStorageDelay(options) {
+      lifetime.ensureOpen('model.setStorageDelay')
+      const { delayMs } = checkDelay.object('options', options, ['delayMs'])
+      const checked = checkDelay.integer('delayMs', delayMs, 0, MAX_STORAGE_DELAY_MS)
+      if (!transport.setStorageDelay(checked * MICROSECONDS_PER_MS)) {
+        throw new ClosedError('model.setStorageDelay: the model is gone', {
+          operation: 'model.setStorageDelay',
+          hint: 'open a new session',
+        })
       }
     },
     report() {

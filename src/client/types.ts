@@ -208,6 +208,8 @@ export interface ModelReport {
   readonly history: readonly string[]
   readonly seed: string
   readonly leaks: readonly string[]
+  /** Non-cached requests that the storage has at this moment: each is below every filter. See `setStorageDelay`. */
+  readonly waitingForStorage: number
 }
 
 /** What only the embedded backend has. */
@@ -218,6 +220,13 @@ export interface Model {
    * through. Count 0 switches off. @throws InvalidOptionError when the function has no fault switch.
    */
   setFault(functionName: string, options: { readonly count: number; readonly skip?: number | undefined }): void
+  /**
+   * How long the storage takes from now on for each non-cached request (of a file opened with `noBuffering`; paging I/O never waits), in
+   * milliseconds, 0 to 60,000. 0: as at the start, 0.05 to 0.5 ms. A request under way keeps its own delay;
+   * what closes its file waits for it, unless it is aborted.
+   * @throws InvalidOptionError
+   */
+  setStorageDelay(options: { readonly delayMs: number }): void
   /** Never waits. */
   report(): ModelReport
 }

@@ -59,6 +59,7 @@ export function addonTransport(
     connect: (port) => backend.connect(port, new Uint8Array(0)),
     report: () => backend.report(),
     setFault: (functionName, skip, count) => backend.setFault(functionName, skip, count),
+    setStorageDelay: (delayMicroseconds) => backend.setStorageDelay(delayMicroseconds),
     close: () => backend.close(),
   }
 }

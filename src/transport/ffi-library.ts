@@ -31,6 +31,7 @@ const MODEL: Readonly<Record<string, Signature>> = {
   FltSimSelectWorld: ['int32', ['uint32']],
   FltSimReport: ['size_t', ['uint32', 'pointer', 'size_t']],
   FltSimSetFault: ['int32', ['uint32', 'pointer', 'uint32', 'uint32']],
+  FltSimSetStorageDelay: ['int32', ['uint32', 'uint32']],
 }
 
 /** What this module uses of ffi-napi and ref-napi. */

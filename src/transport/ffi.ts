@@ -62,6 +62,10 @@ class World {
     )
   }
 
+  setStorageDelay(delayMicroseconds: number): boolean {
+    return this.#library.number('FltSimSetStorageDelay', this.number, delayMicroseconds) === 0
+  }
+
   destroy(): void {
     this.#library.number('FltSimDestroyWorld', this.number)
   }
@@ -187,6 +191,10 @@ class FfiTransport implements Transport {
 
   setFault(functionName: string, skip: number, count: number): boolean {
     return this.#world?.setFault(functionName, skip, count) ?? false
+  }
+
+  setStorageDelay(delayMicroseconds: number): boolean {
+    return this.#world?.setStorageDelay(delayMicroseconds) ?? false
   }
 
   close(): Promise<void> {

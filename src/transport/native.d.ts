@@ -74,10 +74,12 @@ export interface NativeBackend {
   ): Promise<FileResult<NativeFile | undefined>>
   createDirectory(path: string): Promise<FileResult<void>> // [io]
 
-  // ---- embedded backend only; on windows they answer ERROR_NOT_SUPPORTED / '' ----
+  // ---- embedded backend only; on windows they answer false / '' ----
   /** FltSimReport: JSON. Never waits for the world. */
   report(): string
   setFault(functionName: string, skip: number, count: number): boolean
+  /** FltSimSetStorageDelay. False: there is no such world (any more). */
+  setStorageDelay(delayMicroseconds: number): boolean
   /** Number of the world, for the ffi transport (FltSimSelectWorld); 0 on windows. */
   readonly world: number
 }

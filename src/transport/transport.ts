@@ -53,6 +53,8 @@ export interface Transport {
   /** JSON, or '' on windows. */
   report(): string
   setFault(functionName: string, skip: number, count: number): boolean
+  /** False: there is no model, or it is gone. */
+  setStorageDelay(delayMicroseconds: number): boolean
   close(): Promise<void>
 }
 

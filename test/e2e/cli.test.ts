@@ -7,7 +7,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
+
+// Starting processes takes long on a busy machine, and there the demo tries again for up to about a minute.
+vi.setConfig({ testTimeout: 240_000 })
 
 const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const directory = mkdtempSync(path.join(tmpdir(), 'minipend cli é'))
@@ -74,10 +77,9 @@ test('demo --json: everything is shown, and the balance is exact', async () => {
   expect(shown.counters.pended).toBeGreaterThan(10)
   expect(shown.counters).toMatchObject({ completed: shown.counters.pended, inFlight: 0 })
   const counted = Object.fromEntries(shown.refusals.map(({ cause, counted }) => [cause, counted]))
-  for (const cause of ['notIrp', 'paging', 'policy', 'topLevelIrp', 'allocation', 'unsafe']) {
+  for (const cause of ['notIrp', 'paging', 'policy', 'topLevelIrp', 'allocation', 'unsafe', 'draining']) {
     expect(counted[cause], cause).toBeGreaterThan(0)
   }
-  expect((counted['draining'] ?? 0) + (counted['tearingDown'] ?? 0)).toBeGreaterThan(0)
   expect(code).toBe(0)
 })
 
@@ -96,7 +98,7 @@ test.each([
   ['SIGTERM', 143],
 ] as const)('%s ends the demo in order', async (signal, expected) => {
   let sent = false
-  const result = await start(['demo', '--duration-ms', '30000'], {
+  const result = await start(['demo', '--duration-ms', '60000'], {
     onOut: (text, child) => {
       if (!sent && text.includes('Files are written')) {
         sent = child.kill(signal)
@@ -107,7 +109,7 @@ test.each([
 })
 
 test('a reader that goes away ends the demo', async () => {
-  const result = await start(['demo', '--duration-ms', '30000'], {
+  const result = await start(['demo', '--duration-ms', '60000'], {
     onOut: (_text, child) => {
       child.stdout?.destroy()
     },

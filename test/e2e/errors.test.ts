@@ -79,13 +79,13 @@ describe('the real driver and the model', () => {
   it('a call under way when the session is closed ends', async () => {
     const mp = await world()
     await mp.attach('D:')
-    await mp.rules.set([{ on: ['write'], action: pend({ delayMs: 20_000 }) }])
+    await mp.rules.set([
+      { on: ['write'], action: pend({ delayMs: mp.hello.limits.maxDelayMs }) /* longer than a test may take */ },
+    ])
     const file = await mp.io.open('D:\\a', { access: 'readwrite', create: 'create' })
-    const started = performance.now()
     const writing = file.write('held')
     while ((await mp.counters()).held === 0n);
     await Promise.all([mp.close(), writing])
-    expect(performance.now() - started).toBeLessThan(5000)
   })
 
   it('a disposed session is closed', async () => {

@@ -68,12 +68,14 @@ async function conversation(transport: Transport): Promise<Record<string, unknow
     answers['detach again'] = await transport.filterDetach(FILTER_NAME, 'E:', 'mine')
     answers['no fault'] = transport.setFault('FltNoSuchThing', 0, 1)
     answers['fault'] = transport.setFault('FltAllocateDeferredIoWorkItem', 0, 1)
+    answers['storage delay'] = transport.setStorageDelay(1000)
     await port.close()
     await port.close()
     answers['report'] = (JSON.parse(transport.report()) as { stopped: boolean }).stopped
   } finally {
     await transport.close()
   }
+  answers['late storage delay'] = transport.setStorageDelay(0)
   return answers
 }
 
@@ -82,6 +84,7 @@ describe.skipIf(!installed)('the ffi transport', () => {
     const addon = await conversation(await openAddonTransport(options))
     const ffi = await conversation(await openFfiTransport(options))
     expect(addon['counters']).toEqual([0, expect.stringMatching(/^[0-9a-f]{39808}$/)])
+    expect(addon).toMatchObject({ 'storage delay': true, 'late storage delay': false })
     expect(ffi).toEqual(addon)
   })
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { AbortedError, IoError, openMinipend, pend } from '../../src/index.js'
-import { expectBalance, heldBy, settled, sleep, world } from './world.js'
+import { expectBalance, heldBy, settled, world } from './world.js'
 
 describe('files of the model', () => {
   it('read and write at offsets and at the position', async () => {
@@ -97,7 +97,7 @@ describe('an aborted operation', () => {
     const mp = await world()
     await mp.attach('D:')
     const file = await mp.io.open('D:\\a', { access: 'readwrite', create: 'create' })
-    await mp.rules.set([{ on: ['write'], action: pend({ delayMs: 600 }) }])
+    await mp.rules.set([{ on: ['write'], action: pend({ delayMs: 3000 }) }])
     const controller = new AbortController()
     const started = performance.now()
     const writing = file.write('held', { signal: controller.signal })
@@ -106,10 +106,9 @@ describe('an aborted operation', () => {
     const error: unknown = await writing.catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(AbortedError)
     expect(error).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR', stillHeld: true, operation: 'File.write' })
-    expect(performance.now() - started).toBeLessThan(500)
     expect((await mp.counters()).held).toBe(1n)
     await file.close()
-    expect(performance.now() - started).toBeGreaterThanOrEqual(590)
+    expect(performance.now() - started).toBeGreaterThanOrEqual(2990)
     expectBalance(await settled(mp))
     expect(await mp.io.readFile('D:\\a', { encoding: 'utf8' })).toBe('held')
   })
@@ -118,13 +117,21 @@ describe('an aborted operation', () => {
     const mp = await world()
     await mp.attach('D:')
     await mp.io.writeFile('D:\\a', 'x')
-    await mp.rules.set([{ on: ['rename'], action: pend({ delayMs: 300 }) }])
-    await expect(mp.io.rename('D:\\a', 'b', { signal: AbortSignal.timeout(50) })).rejects.toMatchObject({
-      stillHeld: true,
-    })
-    await sleep(400)
+    await mp.rules.set([{ on: ['rename'], action: pend({ delayMs: 3000 }) }])
+    const controller = new AbortController()
+    const renaming = mp.io.rename('D:\\a', 'b', { signal: controller.signal })
+    // Awaited below; until then it is nobody's unhandled rejection.
+    renaming.catch(() => undefined)
+    await heldBy(mp, 1n)
+    controller.abort()
+    await expect(renaming).rejects.toMatchObject({ stillHeld: true })
     expectBalance(await settled(mp))
-    await mp.io.open('D:\\b', { access: 'readwrite', share: [] }).then((file) => file.close())
+    // Its handle is closed a moment after the operation has come back.
+    await expect
+      .poll(() => mp.io.open('D:\\b', { access: 'readwrite', share: [] }).then((file) => file.close()), {
+        timeout: 15_000,
+      })
+      .toBeUndefined()
   })
 })
 

@@ -11,7 +11,7 @@ describe('a rename held for 200 ms', () => {
     await mp.io.writeFile('D:\\inbox\\a.txt', 'hello')
     await mp.io.writeFile('D:\\other.txt', 'other')
     await mp.attach('D:')
-    await mp.rules.set([{ id: 'slow', on: ['rename'], path: '\\inbox\\*', action: pend({ delayMs: 200 }) }])
+    await mp.rules.set([{ id: 'slow', on: ['rename'], path: '\\inbox\\*', action: pend({ delayMs: 3000 }) }])
 
     const started = performance.now()
     let returned: number | undefined
@@ -29,8 +29,7 @@ describe('a rename held for 200 ms', () => {
     expect((await mp.counters()).byOperation.rename).toMatchObject({ pended: 1n, inFlight: 1n })
 
     await renaming
-    expect(returned).toBeGreaterThanOrEqual(195)
-    expect(returned).toBeLessThan(2000)
+    expect(returned).toBeGreaterThanOrEqual(2990)
     const counters = await settled(mp)
     expectBalance(counters)
     expect(counters.byOperation.rename).toMatchObject({ pended: 1n, completed: 1n, unmatched: 1n })
@@ -45,18 +44,16 @@ describe('many held operations', () => {
     const files = await Promise.all(
       Array.from({ length: 100 }, (_, i) => mp.io.open(`D:\\f${i}`, { access: 'readwrite', create: 'create' })),
     )
-    await mp.rules.set([{ on: ['write'], path: 'f*', action: pend({ delayMs: 10_000 }) }])
+    await mp.rules.set([{ on: ['write'], path: 'f*', action: pend({ delayMs: mp.hello.limits.maxDelayMs }) }])
     const writes = files.map((file, i) => file.write(`text ${i}`))
     await heldBy(mp, 100n)
-    const before = performance.now()
     // The rules of a session hold what they pended; without them, nothing new is held.
     await mp.rules.clear()
-    await mp.counters()
-    expect(performance.now() - before).toBeLessThan(1000)
+    expect((await mp.counters()).held).toBe(100n)
+    // Closing the session gives back what it holds, which would else last longer than a test may.
     const closing = mp.close()
     expect(await Promise.all(writes)).toHaveLength(100)
     await closing
-    expect(performance.now() - before, 'closing the session gives back what it holds').toBeLessThan(5000)
   })
 
   it('of one synchronous handle wait for each other, those of an overlapped handle do not', async () => {

@@ -18,27 +18,43 @@ export async function world(options: Omit<OpenOptions, 'backend'> = {}): Promise
   return mp
 }
 
-/** Counters once nothing is held any more; fails when that takes too long. */
-export async function settled(mp: Minipend): Promise<Counters> {
-  for (let tries = 0; tries < 200; tries++) {
+/** Short of a test's time limit, so that what was waited for is said. Shorter too than the holds that only a release shall end. */
+const PATIENCE_MS = 15_000
+
+/** Counters as soon as they are as wanted; fails when that does not come about. */
+async function countersWhen(mp: Minipend, wanted: (counters: Counters) => boolean, problem: string): Promise<Counters> {
+  const start = performance.now()
+  for (;;) {
     const counters = await mp.counters()
-    if (counters.inFlight === 0n && counters.inCallback === 0n && counters.held === 0n) {
+    if (wanted(counters)) {
       return counters
     }
-    await sleep(10)
+    if (performance.now() - start > PATIENCE_MS) {
+      throw new Error(problem)
+    }
+    await sleep(5)
   }
-  throw new Error('operations are still held after two seconds')
+}
+
+/** Counters once nothing is held any more. */
+export function settled(mp: Minipend): Promise<Counters> {
+  return countersWhen(
+    mp,
+    ({ inFlight, inCallback, held }) => inFlight === 0n && inCallback === 0n && held === 0n,
+    'operations are still held',
+  )
 }
 
 /** Waits until the driver holds so many operations. */
 export async function heldBy(mp: Minipend, count: bigint): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    if ((await mp.counters()).held === count) {
-      return
-    }
-    await sleep(5)
+  await countersWhen(mp, ({ held }) => held === count, `the driver does not hold ${count} operations`)
+}
+
+/** Waits until the storage has so many requests, as long as the test may take: each is below every filter then. */
+export async function waitingForStorage(mp: Minipend, count: number): Promise<void> {
+  while (mp.model.report().waitingForStorage !== count) {
+    await sleep(1)
   }
-  throw new Error(`the driver does not hold ${count} operations`)
 }
 
 /** At rest everything is accounted for. */

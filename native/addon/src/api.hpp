@@ -68,7 +68,8 @@ using RtlNtStatusToDosErrorFunction = decltype(&::RtlNtStatusToDosError);
     X(FltSimDestroyWorld)                                                                                              \
     X(FltSimSelectWorld)                                                                                               \
     X(FltSimReport)                                                                                                    \
-    X(FltSimSetFault)
+    X(FltSimSetFault)                                                                                                  \
+    X(FltSimSetStorageDelay)
 
 struct Api {
 #define MINIPEND_POINTER(Name) decltype(&::Name) Name = nullptr;

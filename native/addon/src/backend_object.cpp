@@ -256,6 +256,16 @@ Napi::Value set_fault(Arguments &arguments, const BackendPointer &backend) {
     return Napi::Boolean::New(arguments.env(), set);
 }
 
+Napi::Value set_storage_delay(Arguments &arguments, const BackendPointer &backend) {
+    const uint32_t microseconds = arguments.u32(0);
+    if (!arguments.ok()) {
+        return {};
+    }
+    const bool set = backend->api->embedded() && !backend->closed() &&
+                     backend->api->FltSimSetStorageDelay(backend->world, microseconds) == 0;
+    return Napi::Boolean::New(arguments.env(), set);
+}
+
 } // namespace
 
 void define_backend_class(Napi::Env env) {
@@ -273,6 +283,7 @@ void define_backend_class(Napi::Env env) {
                      method<Backend, create_directory>("createDirectory"),
                      method<Backend, report>("report"),
                      method<Backend, set_fault>("setFault"),
+                     method<Backend, set_storage_delay>("setStorageDelay"),
                  });
 }
 

@@ -49,13 +49,18 @@ FLTSIM_API int FltSimDestroyWorld(FLTSIM_WORLD World);
 /// Makes World the calling thread's current one, for calls that take a name. 0 unselects. Returns 0 or -1.
 FLTSIM_API int FltSimSelectWorld(FLTSIM_WORLD World);
 
-/// Writes the world's report as UTF-8 JSON: {"stopped":bool,"rule":..,"call":..,"text":..,"history":[..],"seed":"..","leaks":[..]}.
+/// Writes the world's report as UTF-8 JSON: {"stopped":bool,"rule":..,"call":..,"text":..,"history":[..],"seed":"..","leaks":[..],
+/// "waitingForStorage":number of non-cached requests that the storage has at this moment}.
 /// Returns the bytes it needs with the terminator; writes nothing when Bytes is too small.
 FLTSIM_API size_t FltSimReport(FLTSIM_WORLD World, char *Json, size_t Bytes);
 
 /// Fault switches: the next Count calls of the named kernel function (e.g. "FltAllocateDeferredIoWorkItem") made by the driver
 /// fail in their documented way, after the first Skip calls went through. Count 0 switches off. -1: no such switch.
 FLTSIM_API int FltSimSetFault(FLTSIM_WORLD World, const char *Function, uint32_t Skip, uint32_t Count);
+
+/// How long the storage of all volumes takes from now on for a non-cached request that is no paging I/O, in microseconds of the world's
+/// clock. 0: the default, 50 to 500, drawn for each request. A request under way keeps its own. Returns 0, or -1 when there is no such world.
+FLTSIM_API int FltSimSetStorageDelay(FLTSIM_WORLD World, uint32_t DelayMicroseconds);
 
 #ifdef __cplusplus
 }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: operations that a rule wants pended and that cannot be, one scenario for each cause. All by real I/O, except
-// the two that need a fault switch of the model, which say so.
+// This module provides: operations that a rule wants pended and that cannot be, one scenario for each cause. All by real I/O; those that need a
+// fault switch or slow storage of the model say so.
 
 import { type Minipend, pend, type RefusalName } from '../../index.js'
-import { sleep } from '../command.js'
+import { drainReads, refuseAtTeardown, SLOW_STORAGE_MS } from './detach.js'
 import { FAT, OTHER } from './scene.js'
 
 export interface Scenario {
-  /** The scenario shows these; one of them is enough. */
-  readonly causes: readonly RefusalName[]
+  readonly cause: RefusalName
   readonly how: string
-  /** Does it on `D:` attached (not by the last one, which attaches by itself), and returns how many operations finished. */
+  /** It attaches to `D:` by itself, which is detached before; else `D:` is attached. */
+  readonly attaches?: true
+  /** What it shows is a race: it tries for long, and the demo does not fail when it never came about. */
+  readonly race?: true
+  /** Does it, and returns how many operations finished. */
   readonly run: (mp: Minipend, stop: AbortSignal) => Promise<number>
 }
 
@@ -22,8 +25,9 @@ export interface ShownRefusal {
   readonly counted: bigint
   /** Operations of the scenario that finished: all of them, or the demo would have failed. */
   readonly finished: number
-  /** The cause, or the other one that this scenario may show, was counted. */
   readonly shown: boolean
+  /** The demo fails when it was not shown. */
+  readonly required: boolean
 }
 
 async function fastRead(mp: Minipend): Promise<number> {
@@ -76,55 +80,33 @@ function renameWithFault(functionName: string, name: string): (mp: Minipend) => 
   }
 }
 
-const READS = 16
-const PAGE_BYTES = 4096
-const DETACH_TRIES = 120
-const DETACH_BUDGET_MS = 1000
-
-/** Uncached reads are below the instance while it is detached. Which of them meet the teardown is a race, so: until some did. */
-async function detachUnderLoad(mp: Minipend, stop: AbortSignal): Promise<number> {
-  const name = 'D:\\big.bin'
-  await mp.io.writeFile(name, new Uint8Array(READS * PAGE_BYTES))
-  await using file = await mp.io.open(name, { overlapped: true, noBuffering: true })
-  await mp.rules.set([{ on: ['read'], path: '\\big.bin', volume: 'D:', action: pend({ delayMs: 30 }) }])
-  const { refused: before } = await mp.counters()
-  const deadline = performance.now() + DETACH_BUDGET_MS
-  let finished = 0
-  for (let attempt = 0; attempt < DETACH_TRIES && performance.now() < deadline && !stop.aborted; attempt++) {
-    const instance = await mp.attach('D:')
-    const reads = Promise.all(
-      Array.from({ length: READS }, (_, index) => file.read(PAGE_BYTES, { at: index * PAGE_BYTES })),
-    )
-    await sleep(attempt % 4, stop)
-    const [done] = await Promise.all([reads, instance.detach()])
-    finished += done.length
-    const { refused: now } = await mp.counters()
-    if (now.draining > before.draining && now.tearingDown > before.tearingDown) {
-      break
-    }
-  }
-  return finished
-}
-
 export const SCENARIOS: readonly Scenario[] = [
-  { causes: ['notIrp'], how: 'cached reads: the second comes as fast I/O, and is let through', run: fastRead },
-  { causes: ['paging'], how: 'a mapped view is flushed: its write is paging I/O', run: mappedFlush },
-  { causes: ['policy'], how: 'a rename on C:, the boot volume, which is left alone by default', run: bootVolume },
-  { causes: ['topLevelIrp'], how: 'a rename on E:, fat: it completes under a top-level IRP', run: fatRename },
+  { cause: 'notIrp', how: 'cached reads: the second comes as fast I/O, and is let through', run: fastRead },
+  { cause: 'paging', how: 'a mapped view is flushed: its write is paging I/O', run: mappedFlush },
+  { cause: 'policy', how: 'a rename on C:, the boot volume, which is left alone by default', run: bootVolume },
+  { cause: 'topLevelIrp', how: 'a rename on E:, fat: it completes under a top-level IRP', run: fatRename },
   {
-    causes: ['allocation'],
+    cause: 'allocation',
     how: 'a rename while FltAllocateDeferredIoWorkItem fails (fault switch)',
     run: renameWithFault('FltAllocateDeferredIoWorkItem', 'allocation'),
   },
   {
-    causes: ['unsafe'],
+    cause: 'unsafe',
     how: 'a rename while FltQueueDeferredIoWorkItem refuses for no documented cause (fault switch)',
     run: renameWithFault('FltQueueDeferredIoWorkItem', 'unsafe'),
   },
   {
-    causes: ['draining', 'tearingDown'],
-    how: 'D: is detached while uncached reads are under way',
-    run: detachUnderLoad,
+    cause: 'draining',
+    how: `D: is detached while uncached reads wait for slow storage (${SLOW_STORAGE_MS} ms or more)`,
+    attaches: true,
+    run: drainReads,
+  },
+  {
+    cause: 'tearingDown',
+    how: 'D: is detached while it gives back held reads and others come up (a race)',
+    attaches: true,
+    race: true,
+    run: refuseAtTeardown,
   },
 ]
 
@@ -135,18 +117,12 @@ export const NOT_SHOWN = {
 }
 
 /** Runs one scenario between two snapshots. */
-export async function showRefusals(mp: Minipend, scenario: Scenario, stop: AbortSignal): Promise<ShownRefusal[]> {
+export async function showRefusal(mp: Minipend, scenario: Scenario, stop: AbortSignal): Promise<ShownRefusal> {
+  const { cause, how } = scenario
   const before = await mp.counters()
   const finished = await scenario.run(mp, stop)
   await mp.rules.clear()
   const after = await mp.counters()
-  const counts = scenario.causes.map((cause) => after.refused[cause] - before.refused[cause])
-  const shown = counts.some((count) => count > 0n)
-  return scenario.causes.map((cause, index) => ({
-    cause,
-    how: scenario.how,
-    counted: counts[index] ?? 0n,
-    finished,
-    shown,
-  }))
+  const counted = after.refused[cause] - before.refused[cause]
+  return { cause, how, counted, finished, shown: counted > 0n, required: scenario.race !== true }
 }

@@ -12,8 +12,9 @@ export const FAT = 'E:\\fat'
 /** How long each kind of operation is held, in milliseconds. */
 export const HOLD_MS = { shown: 200, rename: 60, write: 20, delete: 40 } as const
 
-export const DEMO_RULES: readonly Rule[] = [
-  { id: 'shown', on: ['rename'], volume: 'D:', path: '\\inbox\\report*', action: pend({ delayMs: HOLD_MS.shown }) },
+/** `shownMs`: how long the rename that is watched is held. */
+export const demoRules = (shownMs: number): readonly Rule[] => [
+  { id: 'shown', on: ['rename'], volume: 'D:', path: '\\inbox\\report*', action: pend({ delayMs: shownMs }) },
   { id: 'renames', on: ['rename'], volume: 'D:', path: '\\inbox\\*', action: pend({ delayMs: HOLD_MS.rename }) },
   { id: 'log-writes', on: ['write'], volume: 'D:', path: '*.log', action: pend({ delayMs: HOLD_MS.write }) },
   { id: 'deletes', on: ['delete'], path: '*.tmp', action: pend({ delayMs: HOLD_MS.delete }) },

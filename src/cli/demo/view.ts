@@ -58,7 +58,7 @@ export function refusalTitle(colors: Colors): string {
 
 /** One line: the cause, the count, how it was done. */
 export function refusalLine(shown: ShownRefusal, colors: Colors): string {
-  const count = shown.counted > 0n ? colors.green(String(shown.counted)) : shown.shown ? '0' : colors.red('0')
+  const count = shown.shown ? colors.green(String(shown.counted)) : shown.required ? colors.red('0') : '0'
   // The colour's escapes take no room.
   const width = 5 + count.length - String(shown.counted).length
   return `  ${shown.cause.padEnd(12)} ${count.padStart(width)}  ${shown.how}`

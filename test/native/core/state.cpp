@@ -122,6 +122,7 @@ TEST(host_api_checks_its_options) {
     CHECK_EQ(FltSimDestroyWorld(99), -1);
     CHECK_EQ(FltSimSelectWorld(99), -1);
     CHECK_EQ(FltSimSetFault(99, "FltRegisterFilter", 0, 1), -1);
+    CHECK_EQ(FltSimSetStorageDelay(99, 1), -1);
 }
 
 TEST(host_api_makes_worlds) {
@@ -134,12 +135,14 @@ TEST(host_api_makes_worlds) {
     CHECK(selected_world() == world_by_number(first));
     CHECK_EQ(FltSimSetFault(first, "FltRegisterFilter", 0, 1), 0);
     CHECK_EQ(FltSimSetFault(first, "FltNoSuchThing", 0, 1), -1);
+    CHECK_EQ(FltSimSetStorageDelay(first, UINT32_MAX), 0);
     CHECK(contains(report(first), "\"stopped\":false"));
     CHECK(contains(report(first), "\"seed\":\"42\""));
     CHECK_EQ(FltSimDestroyWorld(first), 0);
     CHECK_EQ(FltSimDestroyWorld(first), -1);
     CHECK(selected_world() == nullptr);
     CHECK(contains(report(first), "\"seed\":\"42\"")); // its last words
+    CHECK_EQ(FltSimSetStorageDelay(first, 0), -1);
     CHECK_EQ(FltSimSelectWorld(0), 0);
     world_by_number(second)->host_call([] { bugcheck("V1 made up", "here", "stop"); });
     CHECK(contains(report(second), "\"stopped\":true"));

@@ -280,3 +280,39 @@ TEST(cancel_a_synchronous_wait) {
         close(file);
     }));
 }
+
+/// A fixed delay holds for what comes from now on, as does its end; a cancel does not wait for it.
+TEST(slow_storage) {
+    expect_clean(run([] {
+        constexpr uint64_t MINUTE_100NS = 600'000'000;
+        constexpr uint64_t FASTEST_100NS = 500;
+        Opened file = open(u"D:\\a", FILE_CREATE, DIRECT, DATA);
+        REQUIRE(file);
+        Overlapped slow, fast, given_up;
+        const uint64_t start = world().interrupt_time_100ns();
+        world().storage_delay_100ns = MINUTE_100NS;
+        CHECK_EQ(start_write(file, slow, std::string(512, 's'), 0), STATUS_PENDING);
+        CHECK_EQ(start_write(file, given_up, std::string(512, 'g'), 512), STATUS_PENDING);
+        CHECK_EQ(world().waiting_for_storage.load(), 2u);
+        world().storage_delay_100ns = 0;
+        CHECK_EQ(start_write(file, fast, std::string(512, 'f'), 0), STATUS_PENDING);
+        CHECK(check::contains(world().report_json(), "\"waitingForStorage\":3"));
+        fast.wait();
+        const uint64_t fast_100ns = world().interrupt_time_100ns() - start;
+        CHECK(fast_100ns >= FASTEST_100NS && fast_100ns < MINUTE_100NS);
+        CHECK_EQ(world().io->cancel(*file, &given_up), 1u);
+        given_up.wait();
+        CHECK_EQ(given_up.iosb.Status, STATUS_CANCELLED);
+        CHECK(world().interrupt_time_100ns() - start < MINUTE_100NS);
+        CHECK_EQ(world().waiting_for_storage.load(), 1u);
+        slow.wait();
+        CHECK(world().interrupt_time_100ns() - start >= MINUTE_100NS);
+        CHECK_EQ(world().waiting_for_storage.load(), 0u);
+        std::string buffer(512, '?');
+        Overlapped reading;
+        CHECK_EQ(start_read(file, reading, buffer.data(), 512, 0), STATUS_PENDING);
+        reading.wait();
+        CHECK_EQ(buffer, std::string(512, 's')); // the slow one came last
+        close(file);
+    }));
+}

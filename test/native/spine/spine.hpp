@@ -42,11 +42,11 @@ uint32_t elapsedMs(Clock::time_point since);
 /// Ends the test when going on makes no sense.
 void need(bool condition, const std::string &what);
 
-/// Calls `done` until it is true, for ten seconds at most. Returns its last answer.
-template <class F> bool eventually(F &&done) {
+/// Calls `done` until it is true, for ten seconds or `limit_ms` at most. Returns its last answer.
+template <class F> bool eventually(F &&done, uint32_t limit_ms = 10'000) {
     const auto start = Clock::now();
     while (!done()) {
-        if (elapsedMs(start) > 10'000) {
+        if (elapsedMs(start) > limit_ms) {
             return done();
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(2));

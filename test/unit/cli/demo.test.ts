@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { demo, problemsOf } from '../../../src/cli/demo/demo.js'
 import { NOT_SHOWN, SCENARIOS, type ShownRefusal } from '../../../src/cli/demo/refusals.js'
-import { DEMO_RULES } from '../../../src/cli/demo/scene.js'
+import { demoRules } from '../../../src/cli/demo/scene.js'
 import { heldRenameText, refusalLine } from '../../../src/cli/demo/view.js'
 import { checkRules } from '../../../src/client/rules.js'
 import { REFUSALS } from '../../../src/generated/protocol.js'
@@ -21,20 +21,21 @@ const held = {
   otherRenameMs: 0.5,
   callerWaitedMs: 201,
 }
-const refusal: ShownRefusal = { cause: 'paging', how: 'a flush', counted: 3n, finished: 3, shown: true }
+const refusal: ShownRefusal = { cause: 'paging', how: 'a flush', counted: 3n, finished: 3, shown: true, required: true }
 const balanced = countersOf({ rename: { postOperations: 2n, pended: 2n, completed: 2n } })
 
 test('its rules are well formed', () => {
-  expect(checkRules(DEMO_RULES, { maxDelayMs: 30_000, maxRules: 16 })).toHaveLength(DEMO_RULES.length)
+  expect(checkRules(demoRules(200), { maxDelayMs: 30_000, maxRules: 16 })).toHaveLength(demoRules(200).length)
 })
 
 test('each cause is shown, or said not to be', () => {
-  const causes = [...SCENARIOS.flatMap((scenario) => scenario.causes), NOT_SHOWN.cause]
+  const causes = [...SCENARIOS.map((scenario) => scenario.cause), NOT_SHOWN.cause]
   expect(causes.sort()).toEqual(REFUSALS.map(({ name }) => name).sort())
 })
 
 test('nothing is wrong', () => {
   expect(problemsOf(held, [refusal], balanced)).toEqual([])
+  expect(problemsOf(held, [{ ...refusal, counted: 0n, shown: false, required: false }], balanced)).toEqual([])
 })
 
 test('whatever is wrong is said', () => {
@@ -55,6 +56,9 @@ test('its text', () => {
     'report.done was not seen before',
   )
   expect(refusalLine(refusal, colors)).toBe('  paging           3  a flush')
+  expect(refusalLine({ ...refusal, counted: 0n, shown: false, required: false }, colors)).toBe(
+    '  paging           0  a flush',
+  )
 })
 
 test('a session that cannot be opened fails it', async () => {

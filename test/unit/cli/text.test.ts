@@ -84,6 +84,7 @@ test('a stopped model is shown with its history and its seed', () => {
     history: ['one', 'two'],
     seed: '42',
     leaks: ['a'],
+    waitingForStorage: 0,
   }
   const error = new ModelStoppedError('the model stopped: R', report, { hint: 'look' })
   expect(describeError(error, colors)).toBe(

@@ -40,6 +40,8 @@ export interface FakeScript {
   /** Changes a reply before it is sent. */
   tamper?: (reply: Uint8Array, command: number) => Uint8Array
   report?: string
+  /** The model has ended by itself. */
+  modelGone?: boolean
   file?: NativeFile
   open?: FileResult<NativeFile | undefined>
   /** What opening and attaching wait for. */
@@ -157,6 +159,10 @@ export function fakeTransport(script: FakeScript = {}): FakeTransport {
       ]),
     report: () => script.report ?? '',
     setFault: (name) => name === 'FltAllocateDeferredIoWorkItem',
+    setStorageDelay: (delayMicroseconds) => {
+      calls.push(`storageDelay ${delayMicroseconds}`)
+      return script.modelGone !== true
+    },
     close: () => note('close', undefined),
   }
 }

@@ -207,6 +207,12 @@ describe('use after close', () => {
         mp.model.setFault('x', { count: 1 })
       },
     ],
+    [
+      'model.setStorageDelay',
+      (mp) => {
+        mp.model.setStorageDelay({ delayMs: 1 })
+      },
+    ],
   ])('%s', async (_, use) => {
     const { mp } = await open()
     await mp.close()
@@ -259,6 +265,49 @@ describe('a model that stopped', () => {
     const error: unknown = await mp.attach('D:').catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(ModelStoppedError)
     expect(error).toMatchObject({ code: 'MODEL_STOPPED', report: { rule: 'VER-04', seed: '42', history: ['a'] } })
+  })
+})
+
+describe('the storage of the model', () => {
+  it('gets its delay in microseconds', async () => {
+    const { mp, transport } = await open()
+    mp.model.setStorageDelay({ delayMs: 60_000 })
+    mp.model.setStorageDelay({ delayMs: 0 })
+    expect(transport.calls.slice(-2)).toEqual(['storageDelay 60000000', 'storageDelay 0'])
+  })
+
+  it.each<[unknown, string]>([
+    [{ delayMs: -1 }, 'delayMs: expected an integer from 0 to 60000, got -1'],
+    [{ delayMs: 0.5 }, 'delayMs: expected an integer from 0 to 60000, got 0.5'],
+    [{ delayMs: 60_001 }, 'delayMs: expected an integer from 0 to 60000, got 60001'],
+    [{}, 'delayMs: expected an integer from 0 to 60000, got undefined'],
+    [{ delay: 1 }, 'options.delay: unknown key; did you mean "delayMs"? Known keys: delayMs'],
+    [5, 'options: expected an object with delayMs, got 5'],
+  ])('does not take %j', async (bad, message) => {
+    const { mp, transport } = await open()
+    expect(() => {
+      mp.model.setStorageDelay(bad as { delayMs: number })
+    }).toThrow(
+      expect.objectContaining({
+        name: 'InvalidOptionError',
+        message: `model.setStorageDelay: ${message}`,
+        operation: 'model.setStorageDelay',
+      }) as Error,
+    )
+    expect(transport.calls.filter((call) => call.startsWith('storageDelay'))).toEqual([])
+  })
+
+  it('says so when there is none any more', async () => {
+    const { mp } = await open({ modelGone: true })
+    expect(() => {
+      mp.model.setStorageDelay({ delayMs: 1 })
+    }).toThrow(ClosedError)
+  })
+
+  it('says what it has', async () => {
+    const { mp } = await open({ report: '{"waitingForStorage":3}' })
+    expect(mp.model.report()).toMatchObject({ stopped: false, waitingForStorage: 3 })
+    expect((await open()).mp.model.report().waitingForStorage).toBe(0)
   })
 })
 

@@ -107,7 +107,7 @@ std::vector<std::string> Report::leaks() const {
     return leaks_;
 }
 
-std::string Report::json(uint64_t seed) const {
+std::string Report::json(uint64_t seed, uint32_t waiting_for_storage) const {
     const std::lock_guard guard(mutex_);
     std::string json = std::string("{\"stopped\":") + (stopped_ ? "true" : "false");
     const auto text_or_null = [&](const std::string &text) { return stopped_ ? quoted(text) : std::string("null"); };
@@ -121,7 +121,8 @@ std::string Report::json(uint64_t seed) const {
     }
     json += ",\"history\":" + quoted_list(history_);
     json += ",\"seed\":\"" + std::to_string(seed) + "\"";
-    json += ",\"leaks\":" + quoted_list(leaks_) + "}";
+    json += ",\"leaks\":" + quoted_list(leaks_);
+    json += ",\"waitingForStorage\":" + std::to_string(waiting_for_storage) + "}";
     return json;
 }
 

@@ -31,7 +31,7 @@ class Report {
     bool stop(Stop stop);
     bool stopped() const;
     std::vector<std::string> leaks() const;
-    std::string json(uint64_t seed) const;
+    std::string json(uint64_t seed, uint32_t waiting_for_storage) const;
     /// For stderr.
     std::string text(uint64_t seed) const;
 

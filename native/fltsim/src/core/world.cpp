@@ -189,7 +189,7 @@ Process *World::client_process() {
     return &impl_->client;
 }
 std::string World::report_json() {
-    return impl_->report.json(options.seed);
+    return impl_->report.json(options.seed, waiting_for_storage);
 }
 void World::note(std::string line) {
     impl_->report.note(std::move(line));

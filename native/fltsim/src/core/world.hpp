@@ -12,6 +12,7 @@
 // the seeded scheduler may run any other ready fiber.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -201,6 +202,10 @@ class World {
     void note(std::string line);
     /// Reported as a leak by report_json() and, at destroy, on stderr when FLTSIM_LEAKS=print.
     void leak(std::string what);
+
+    // ---- storage, set and read from host threads too --------------------------------------------------------------
+    std::atomic<uint64_t> storage_delay_100ns{0}; ///< of each non-cached request; 0: a default spread
+    std::atomic<uint32_t> waiting_for_storage{0}; ///< non-cached requests that the storage has
 
     Process *system_process();
     Process *client_process();

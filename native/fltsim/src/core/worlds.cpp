@@ -185,7 +185,7 @@ int FltSimSelectWorld(FLTSIM_WORLD World) {
 size_t FltSimReport(FLTSIM_WORLD World, char *Json, size_t Bytes) {
     using namespace fltsim;
     std::string json = "{\"stopped\":false,\"rule\":null,\"call\":null,\"text\":\"no such "
-                       "world\",\"history\":[],\"seed\":\"0\",\"leaks\":[]}";
+                       "world\",\"history\":[],\"seed\":\"0\",\"leaks\":[],\"waitingForStorage\":0}";
     if (const auto world = worlds().find(World)) {
         json = world->report_json();
     } else {
@@ -207,6 +207,17 @@ int FltSimSetFault(FLTSIM_WORLD World, const char *Function, uint32_t Skip, uint
     using namespace fltsim;
     const auto world = worlds().find(World);
     return world && Function != nullptr && world->faults->set(Function, Skip, Count) ? 0 : -1;
+}
+
+int FltSimSetStorageDelay(FLTSIM_WORLD World, uint32_t DelayMicroseconds) {
+    using namespace fltsim;
+    const auto world = worlds().find(World);
+    if (!world) {
+        return -1;
+    }
+    constexpr uint64_t PER_MICROSECOND_100NS = 10;
+    world->storage_delay_100ns = DelayMicroseconds * PER_MICROSECOND_100NS;
+    return 0;
 }
 
 } // extern "C"

@@ -66,6 +66,7 @@ class MemFileSystem : public FileSystem {
     // memfs_storage.cpp
     NTSTATUS non_cached(const OperationPointer &operation);
     static void transfer(io::Operation &operation);
+    void finish_storage(StorageRequest &request);
 
     // memfs_query.cpp
     NTSTATUS query_information(io::Operation &operation);

@@ -2,7 +2,7 @@
 //
 // This module provides: non-cached reads and writes, which wait for the storage [SEQ-06, SEQ-08].
 //
-//      request -> storage (a DPC, some 50 to 500 microseconds later) -> transfer, then
+//      request -> storage (a DPC, some 50 to 500 microseconds later, or World::storage_delay_100ns) -> transfer, then
 //              synchronous handle: the waiting thread completes it, at its own IRQL
 //              other handle: completed in the DPC, at DISPATCH_LEVEL, in whatever thread that interrupted
 //
@@ -23,7 +23,20 @@ StorageRequest *request_of(const io::Operation &operation) {
     return static_cast<StorageRequest *>(operation.fs_state.get());
 }
 
+/// When the storage will have done a request that comes now. Drawn in any case, so that a fixed delay does not change what else a seed gives.
+uint64_t due_100ns(World &world) {
+    const uint64_t spread = FASTEST_100NS + world.random(SPREAD_100NS);
+    const uint64_t fixed = world.storage_delay_100ns;
+    return world.interrupt_time_100ns() + (fixed != 0 ? fixed : spread);
+}
+
 } // namespace
+
+/// The storage, or a cancel, is through with the request.
+void MemFileSystem::finish_storage(StorageRequest &request) {
+    request.finished = true;
+    --manager_.world.waiting_for_storage;
+}
 
 /// The disk's work. DISPATCH_LEVEL.
 void MemFileSystem::transfer(io::Operation &operation) {
@@ -86,14 +99,14 @@ NTSTATUS MemFileSystem::non_cached(const OperationPointer &operation) {
     request->waited_for = file.synchronous;
     operation->fs_state = request;
     World &world = manager_.world;
-    const uint64_t due = world.interrupt_time_100ns() + FASTEST_100NS + world.random(SPREAD_100NS);
+    ++world.waiting_for_storage;
     world.queue_dpc(
         [this, operation, request] {
             const KernelCall call("storage DPC");
             if (request->finished) {
                 return; // cancelled
             }
-            request->finished = true;
+            finish_storage(*request);
             transfer(*operation);
             if (request->waited_for) {
                 manager_.world.wake(request.get());
@@ -102,7 +115,7 @@ NTSTATUS MemFileSystem::non_cached(const OperationPointer &operation) {
             operation->io_status.Status = request->status;
             manager_.world.flt->complete(operation);
         },
-        due);
+        due_100ns(world));
     if (!request->waited_for) {
         return STATUS_PENDING;
     }
@@ -115,7 +128,7 @@ void MemFileSystem::cancel(const OperationPointer &operation) {
     if (request == nullptr || request->finished) {
         return;
     }
-    request->finished = true;
+    finish_storage(*request);
     request->status = STATUS_CANCELLED;
     if (request->waited_for) {
         manager_.world.wake(request);
