@@ -83,6 +83,7 @@ _Use_decl_annotations_ MINIPEND_OPERATION MpClassify(const FLT_CALLBACK_DATA *Da
     case IRP_MJ_FAST_IO_CHECK_IF_POSSIBLE:
         return MINIPEND_OPERATION_FAST_IO_CHECK;
     case IRP_MJ_NETWORK_QUERY_OPEN:
+    case IRP_MJ_QUERY_OPEN:
         return MINIPEND_OPERATION_QUERY_OPEN;
     default:
         return MINIPEND_OPERATION_MDL_IO;

@@ -2,8 +2,8 @@
 //
 // This module provides: the idle-path counters, and the snapshot that the counters command sends.
 //
-// An operation that no rule wants costs three interlocked adds on a cache line of this processor, and nothing else. The pend-path counters are
-// in hold.c, under its lock, because their balance must hold at every moment.
+// An operation that no rule wants costs three interlocked adds on a cache line of this processor, and nothing else. The pend-path counters and the
+// histograms are written by hold.c, under its lock, because their balance must hold at every moment.
 //
 // The snapshot is built in paged pool by paged code. What needs a spin lock is copied to the stack by code that is not paged, and never
 // inlined into code that is: at DISPATCH_LEVEL neither the reply nor a paged instruction may be touched.
@@ -20,6 +20,21 @@ _Use_decl_annotations_ PMP_CELL MpCell(const MP_INSTANCE *Instance, MINIPEND_OPE
 
     NT_ASSERT(processor < MpGlobals.ProcessorCount);
     return &Instance->Cells[(SIZE_T)processor * MINIPEND_OPERATION_COUNT + Operation];
+}
+
+/// The bucket of a time: two for each power of two, see MINIPEND_BUCKET_FLOOR_100NS.
+_Use_decl_annotations_ VOID MpHistogramAdd(uint64_t *Buckets, ULONG64 Time100ns) {
+    ULONG bucket = 0;
+
+    // With e the exponent of the highest bit and h the bit below it: 1 + 2 (e - 1) + h.
+    while (Time100ns > 3) {
+        Time100ns >>= 1;
+        bucket += 2;
+    }
+    if (Time100ns >= 2) {
+        bucket += (ULONG)Time100ns - 1;
+    }
+    Buckets[min(bucket, MINIPEND_HISTOGRAM_BUCKETS - 1)]++;
 }
 
 static VOID MpCellsAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION Operation, MINIPEND_OPERATION_COUNTERS *Sum) {
@@ -56,19 +71,48 @@ static DECLSPEC_NOINLINE VOID MpReadHeldCounters(const MP_INSTANCE *Instance, MP
     WdfSpinLockRelease(MpHold.Lock);
 }
 
-/// Adds all of an instance's counters to Sum, which may be paged. The pend-path ones of all operations are from one moment.
-_Use_decl_annotations_ VOID MpCountersAdd(const MP_INSTANCE *Instance, MINIPEND_OPERATION_COUNTERS *Sum) {
+/// The same for the histograms of one operation.
+static DECLSPEC_NOINLINE VOID MpReadHistograms(const MP_INSTANCE *Instance, ULONG Operation,
+                                               MINIPEND_HISTOGRAMS *Histograms) {
+    WdfSpinLockAcquire(MpHold.Lock);
+    RtlCopyMemory(Histograms, &Instance->Histograms[Operation], sizeof(*Histograms));
+    WdfSpinLockRelease(MpHold.Lock);
+}
+
+static VOID MpHistogramsAdd(const MP_INSTANCE *Instance, ULONG Operation, MINIPEND_HISTOGRAMS *Sum) {
+    MINIPEND_HISTOGRAMS histograms;
+    ULONG bucket;
+
+    MpReadHistograms(Instance, Operation, &histograms);
+    for (bucket = 0; bucket < MINIPEND_HISTOGRAM_BUCKETS; bucket++) {
+        Sum->Queue[bucket] += histograms.Queue[bucket];
+        Sum->Hold[bucket] += histograms.Hold[bucket];
+    }
+}
+
+/// The pend-path counters of all operations are from one moment; each operation's histograms are from one a little later.
+_Use_decl_annotations_ VOID MpCountersAdd(const MP_INSTANCE *Instance, MINIPEND_INSTANCE *Sum) {
     MP_HELD_COUNTERS held[MINIPEND_OPERATION_COUNT];
     ULONG operation;
 
     for (operation = 0; operation < MINIPEND_OPERATION_COUNT; operation++) {
-        MpCellsAdd(Instance, operation, &Sum[operation]);
+        MpCellsAdd(Instance, operation, &Sum->Operations[operation]);
     }
     MpReadHeldCounters(Instance, held);
     for (operation = 0; operation < MINIPEND_OPERATION_COUNT; operation++) {
-        Sum[operation].Pended += held[operation].Pended;
-        Sum[operation].Completed += held[operation].Completed;
-        Sum[operation].InFlight += held[operation].InFlight;
+        MINIPEND_OPERATION_COUNTERS *sum = &Sum->Operations[operation];
+
+        sum->Pended += held[operation].Pended;
+        sum->Completed += held[operation].Completed;
+        sum->InFlight += held[operation].InFlight;
+        sum->InFlightHighWater = max(sum->InFlightHighWater, held[operation].InFlightHighWater);
+        sum->WhenSafe += held[operation].WhenSafe;
+        sum->Synchronized += held[operation].Synchronized;
+        sum->Waiting += held[operation].Waiting;
+        sum->Failed += held[operation].Failed;
+        if (held[operation].Pended != 0) {
+            MpHistogramsAdd(Instance, operation, &Sum->Histograms[operation]);
+        }
     }
 }
 
@@ -99,7 +143,7 @@ static VOID MpDescribeInstance(const MP_INSTANCE *Instance, MINIPEND_INSTANCE *E
     RtlCopyMemory(Entry->Altitude, Instance->Altitude, sizeof(Entry->Altitude));
     RtlCopyMemory(Entry->Name, Instance->Name, sizeof(Entry->Name));
     RtlCopyMemory(Entry->Volume, Instance->Volume, sizeof(Entry->Volume));
-    MpCountersAdd(Instance, Entry->Operations);
+    MpCountersAdd(Instance, Entry);
 }
 
 /// Builds the reply of the counters command, header left to the caller. STATUS_BUFFER_TOO_SMALL: ReplyBytes says what it needs, nothing was
@@ -110,6 +154,7 @@ _Use_decl_annotations_ NTSTATUS MpCountersSnapshot(ULONG LargestBytes, MINIPEND_
     MINIPEND_COUNTERS_REPLY *reply;
     MINIPEND_INSTANCE *entry;
     MP_TOTALS totals;
+    ULONG64 precise;
     PLIST_ENTRY link;
     ULONG bytes;
 
@@ -133,8 +178,7 @@ _Use_decl_annotations_ NTSTATUS MpCountersSnapshot(ULONG LargestBytes, MINIPEND_
     RtlZeroMemory(reply, bytes);
 
     entry = (MINIPEND_INSTANCE *)(reply + 1);
-    entry->Flags = MINIPEND_INSTANCE_RETIRED;
-    RtlCopyMemory(entry->Operations, MpInstances.Retired, sizeof(entry->Operations));
+    RtlCopyMemory(entry, &MpInstances.Retired, sizeof(*entry));
     for (link = MpInstances.List.Flink; link != &MpInstances.List; link = link->Flink) {
         MpDescribeInstance(CONTAINING_RECORD(link, MP_INSTANCE, Link), ++entry);
     }
@@ -151,6 +195,8 @@ Exit:
 
     reply->RuleGeneration = MpRulesGeneration();
     reply->UnexpectedRefusals = (ULONG64)ReadNoFence64(&MpHold.UnexpectedRefusals);
+    reply->UnexpectedSuccesses = (ULONG64)ReadNoFence64(&MpHold.UnexpectedSuccesses);
+    reply->Time100ns = KeQueryInterruptTimePrecise(&precise);
     MpReadTotals(&totals);
     reply->HeldNow = totals.HeldNow;
     reply->HeldHighWater = totals.HeldHighWater;

@@ -6,10 +6,10 @@
 // Manager owns the driver object's entry points [KMDF-01, KMDF-03]; no EvtDriverUnload, because the framework would not call it
 // [KMDF-04]; WdfDriverMiniportUnload last, because it takes the framework away [KMDF-06].
 //
-// Loading:   framework, parameters, tables, releasing threads, FltRegisterFilter, boot volume, port, FltStartFiltering.
-// Unloading: port closed, FltUnregisterFilter (which tears every instance down and disconnects every client), deferred routines run
-//            down, threads joined, tables freed, framework gone. After FltUnregisterFilter no callback comes any more; the threads must
-//            outlive it, because it waits for what they give back.
+// Loading:   framework, parameters, tables, tracing, releasing threads, FltRegisterFilter, boot volume, bell, port, FltStartFiltering.
+// Unloading: port closed, bell thread joined (it sends through the filter), FltUnregisterFilter (which tears every instance down and disconnects
+//            every client), deferred routines run down, releasing threads joined, tables freed, tracing off, framework gone. After
+//            FltUnregisterFilter no callback comes any more; the releasing threads must outlive it, because it waits for what they give back.
 
 #include "minipend.h"
 
@@ -21,41 +21,6 @@ DRIVER_INITIALIZE DriverEntry;
 #endif
 
 MP_GLOBALS MpGlobals;
-
-typedef struct _MP_PARAMETER {
-    UNICODE_STRING Name;
-    ULONG Least;
-    ULONG Most;
-    ULONG Default;
-} MP_PARAMETER;
-
-/// A registry value, or its default, moved into its range.
-static ULONG MpReadParameter(WDFKEY Key, const MP_PARAMETER *Parameter) {
-    ULONG value = Parameter->Default;
-
-    if (Key != NULL && !NT_SUCCESS(WdfRegistryQueryULong(Key, &Parameter->Name, &value))) {
-        value = Parameter->Default;
-    }
-    return max(Parameter->Least, min(Parameter->Most, value));
-}
-
-static VOID MpReadLimits(VOID) {
-    static const MP_PARAMETER maxHeld = {RTL_CONSTANT_STRING(L"MaxHeld"), 1, 65536, 16384};
-    static const MP_PARAMETER maxDelayMs = {RTL_CONSTANT_STRING(L"MaxDelayMs"), 1, 600000, 30000};
-    static const MP_PARAMETER releaseThreads = {RTL_CONSTANT_STRING(L"ReleaseThreads"), 2, 16, 2};
-    WDFKEY key = NULL;
-
-    if (!NT_SUCCESS(WdfDriverOpenParametersRegistryKey(WdfGetDriver(), KEY_READ, WDF_NO_OBJECT_ATTRIBUTES, &key))) {
-        // A service without parameters is the normal case: the defaults hold.
-        key = NULL;
-    }
-    MpGlobals.Limits.MaxHeld = MpReadParameter(key, &maxHeld);
-    MpGlobals.Limits.MaxDelayMs = MpReadParameter(key, &maxDelayMs);
-    MpGlobals.Limits.ReleaseThreads = MpReadParameter(key, &releaseThreads);
-    if (key != NULL) {
-        WdfRegistryClose(key);
-    }
-}
 
 static NTSTATUS MpCreateFrameworkDriver(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) {
     WDF_DRIVER_CONFIG config;
@@ -132,14 +97,20 @@ static VOID MpStopAndClean(VOID) {
     ExWaitForRundownProtectionRelease(&MpGlobals.DeferredRoutines);
     MpReleaseStop();
     MpRulesCleanup();
+    MpTraceStop();
 }
 
-/// PASSIVE_LEVEL. Always agrees: what is held is given back by the teardown of the instances.
+/// PASSIVE_LEVEL. Agrees, and what is held is given back by the teardown of the instances; but with RefuseUnloadWhileHeld an unload that asks gets a
+/// veto while something is held [UNL-01]. One that does not ask is told nothing by a veto [UNL-02]. Decided before anything is closed [UNL-03].
 _Use_decl_annotations_ NTSTATUS FLTAPI MpUnload(FLT_FILTER_UNLOAD_FLAGS Flags) {
     PAGED_CODE();
-    UNREFERENCED_PARAMETER(Flags);
 
+    if (MpGlobals.Limits.RefuseUnloadWhileHeld != 0 && !FlagOn(Flags, FLTFL_FILTER_UNLOAD_MANDATORY) &&
+        ReadULongNoFence(&MpHold.Count) != 0) {
+        return STATUS_FLT_DO_NOT_DETACH;
+    }
     MpPortClose();
+    MpBellStop();
     MpForgetBootVolume();
     FltUnregisterFilter(MpGlobals.Filter);
     MpStopAndClean();
@@ -160,8 +131,14 @@ _Use_decl_annotations_ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, P
     if (!NT_SUCCESS(status)) {
         return status;
     }
+    MpStateInitialize();
+    status = MpTraceStart();
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
     status = MpReleaseStart();
     if (!NT_SUCCESS(status)) {
+        MpTraceStop();
         return status;
     }
 
@@ -170,9 +147,13 @@ _Use_decl_annotations_ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, P
         goto StopThreads;
     }
     MpFindBootVolume();
-    status = MpPortOpen();
+    status = MpBellStart();
     if (!NT_SUCCESS(status)) {
         goto Unregister;
+    }
+    status = MpPortOpen();
+    if (!NT_SUCCESS(status)) {
+        goto StopBell;
     }
     status = FltStartFiltering(MpGlobals.Filter);
     if (NT_SUCCESS(status)) {
@@ -180,6 +161,8 @@ _Use_decl_annotations_ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, P
     }
 
     MpPortClose();
+StopBell:
+    MpBellStop();
 Unregister:
     MpForgetBootVolume();
     FltUnregisterFilter(MpGlobals.Filter);

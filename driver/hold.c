@@ -2,22 +2,30 @@
 //
 // This module provides: what is held, and the states of a held operation.
 //
-//   1. take a record (counted, listed) before its work item is queued, and undo that;
+//   1. take a record (counted, listed) before its work item is queued, and undo that; list one that waits in its own thread;
 //   2. park it when the deferred routine has run;
-//   3. ask for the release of everything a connection or an instance has;
+//   3. ask for the release of one record, or of everything that a connection or an instance has;
 //   4. hand the next due record to a releasing thread.
 //
-//                 MpHoldTake             MpHoldPark               MpHoldNextDue (due)
+//                 MpHoldTake             MpHoldPark               MpHoldNextDue (due, or asked for)
 //      NEW ----------------------> QUEUED ----------> PARKED -------------------------------> RELEASING --> done, freed
-//       ^                            |                  |   MpHoldReleaseInstance (teardown)      ^
-//       |        MpHoldUntake        |                  +-----------------------------------------+
-//       +----------------------------+
-//              (queue call refused)
+//       ^ |                          |                  |   MpHoldReleaseInstance (teardown)   ^   ^
+//       | |      MpHoldUntake        |                  +--------------------------------------+   |
+//       +-|--------------------------+                                                             |
+//         |    (queue call refused)                                                                |
+//         |      MpHoldWait                         MpHoldWaited (due, or its Wake was set)        |
+//         +----------------------> WAITING --------------------------------------------------------+
+//
+// Who may do what: a QUEUED record belongs to its deferred work item, a WAITING one to the thread that waits, a RELEASING one to the thread that
+// made it so; a PARKED one to nobody. To ask for a release (MpHoldAskLocked) only marks: a QUEUED record will be due when it is parked, a PARKED one
+// is due now, a WAITING one is woken. The first cause asked for is the one that is reported.
 //
 // Invariants, each under MpHold.Lock:
-//   - a record is on MpHold.List and on its instance's list exactly while QUEUED or PARKED, and in the due heap exactly while PARKED;
-//   - for each instance and operation Pended == Completed + InFlight, and the sum of InFlight over everything is MpHold.Count;
-//   - only the thread that moved a record from PARKED to RELEASING completes it: that is "exactly once".
+//   - a record is on MpHold.List and on its instance's list exactly while QUEUED, PARKED or WAITING, and in the due heap exactly while PARKED;
+//   - PARKED and WAITING records stand on MpHold.List in the order of their ParkSequence;
+//   - for each instance and operation Pended == Completed + InFlight;
+//   - MpHold.Count == sum of InFlight + sum of Waiting over everything, and MpHold.Waiting is that second sum; a rule's HeldNow is its part of Count;
+//   - only the thread that moved a record to RELEASING completes it: that is "exactly once".
 //
 // The pended operation is counted before the queue call, because the deferred routine may run, and the whole release with it,
 // before that call has returned [POST-07]; a refused call takes it back under the same lock, so no snapshot sees it half done.
@@ -26,9 +34,8 @@
 // be wrong twice: the requestor could run on and read counters that still show it in flight, and the instance could be gone [LIFE-14].
 //
 // Why a lock for all instances and not one each: a hold is the slow path by nature (a work item and a thread switch), and one lock makes
-// the capacity, the balance and the three ways to find a record one invariant instead of three protocols.
-//
-// Why a heap: release times come in any order, up to MaxHeld of them, and nothing may be allocated at DISPATCH_LEVEL to sort them.
+// the capacity, the balance and the three ways to find a record one invariant instead of three protocols. The price is that asking for everything of a
+// connection walks the list under it: MaxHeld steps at the most.
 
 #include "minipend.h"
 
@@ -55,82 +62,71 @@ _Use_decl_annotations_ NTSTATUS MpHoldInitialize(VOID) {
     return STATUS_SUCCESS;
 }
 
-// ---- the due heap: a binary heap on DueTime; MpHold.Lock ---------------------------------------------------------------
-
-static VOID MpHeapPlace(ULONG Index, PMP_RECORD Record) {
-    MpHold.Heap[Index] = Record;
-    Record->HeapIndex = Index;
+static MP_HELD_COUNTERS *MpHoldCounters(PMP_RECORD Record) {
+    return &Record->Instance->HeldCounters[Record->Operation];
 }
 
-static VOID MpHeapUp(ULONG Index, PMP_RECORD Record) {
-    while (Index > 0) {
-        ULONG parent = (Index - 1) / 2;
+static ULONG64 MpHoldNow(VOID) {
+    ULONG64 precise;
 
-        if (MpHold.Heap[parent]->DueTime <= Record->DueTime) {
-            break;
-        }
-        MpHeapPlace(Index, MpHold.Heap[parent]);
-        Index = parent;
+    return KeQueryInterruptTimePrecise(&precise);
+}
+
+// ---- listing; MpHold.Lock held ----------------------------------------------------------------------------------------
+
+/// Whether there is room for one more: in the driver, and behind the rule's gate.
+static BOOLEAN MpHoldHasRoom(PMP_RECORD Record) {
+    const MP_RULE *rule = Record->Rule;
+
+    return MpHold.Count < MpGlobals.Limits.MaxHeld && (rule->MaxHeld == 0 || rule->HeldNow < rule->MaxHeld);
+}
+
+static VOID MpHoldLink(PMP_RECORD Record) {
+    PMP_INSTANCE instance = Record->Instance;
+
+    Record->Id = ++MpHold.LastId;
+    Record->Cause =
+        Record->Rule->Hold == MINIPEND_HOLD_GATE ? MINIPEND_RELEASE_CAUSE_DEADLINE : MINIPEND_RELEASE_CAUSE_DUE;
+    if (instance->TearingDown) {
+        // The Filter Manager refuses the queue call from TeardownStart on [LIFE-15]; should one slip through, it must not be held. Nor must a
+        // synchronised operation that is no draining call.
+        Record->ReleaseRequested = TRUE;
+        Record->Cause = MINIPEND_RELEASE_CAUSE_TEARDOWN;
     }
-    MpHeapPlace(Index, Record);
+    InsertTailList(&MpHold.List, &Record->HeldLink);
+    InsertTailList(&instance->Held, &Record->InstanceLink);
+    MpHold.Count++;
+    Record->Rule->HeldNow++;
 }
 
-static VOID MpHeapDown(ULONG Index, PMP_RECORD Record) {
-    for (;;) {
-        ULONG child = 2 * Index + 1;
-
-        if (child >= MpHold.HeapCount) {
-            break;
-        }
-        if (child + 1 < MpHold.HeapCount && MpHold.Heap[child + 1]->DueTime < MpHold.Heap[child]->DueTime) {
-            child++;
-        }
-        if (Record->DueTime <= MpHold.Heap[child]->DueTime) {
-            break;
-        }
-        MpHeapPlace(Index, MpHold.Heap[child]);
-        Index = child;
-    }
-    MpHeapPlace(Index, Record);
+static VOID MpHoldUnlink(PMP_RECORD Record) {
+    RemoveEntryList(&Record->HeldLink);
+    RemoveEntryList(&Record->InstanceLink);
+    MpHold.Count--;
+    Record->Rule->HeldNow--;
 }
 
-static VOID MpHeapInsert(PMP_RECORD Record) {
-    NT_ASSERT(MpHold.HeapCount < MpGlobals.Limits.MaxHeld);
-    MpHeapUp(MpHold.HeapCount++, Record);
-}
-
-static VOID MpHeapRemove(PMP_RECORD Record) {
-    ULONG index = Record->HeapIndex;
-    PMP_RECORD last = MpHold.Heap[--MpHold.HeapCount];
-
-    Record->HeapIndex = MP_NOT_IN_HEAP;
-    if (last == Record) {
-        return;
-    }
-    if (index > 0 && last->DueTime < MpHold.Heap[(index - 1) / 2]->DueTime) {
-        MpHeapUp(index, last);
-    } else {
-        MpHeapDown(index, last);
+/// From here on it can be listed and released. Only now it counts for the high waters: a queue call that is refused has held nothing.
+static VOID MpHoldShow(PMP_RECORD Record, MP_RECORD_STATE State) {
+    Record->State = State;
+    Record->ParkSequence = ++MpHold.LastParkSequence;
+    if (MpHold.Count > MpHold.HighWater) {
+        MpHold.HighWater = MpHold.Count;
     }
 }
 
 // ---- transitions ------------------------------------------------------------------------------------------------------
 
-/// NEW -> QUEUED. FALSE: the driver holds as many operations as it may, nothing has changed.
+/// NEW -> QUEUED. FALSE: there is no room, nothing has changed.
 _Use_decl_annotations_ BOOLEAN MpHoldTake(PMP_RECORD Record) {
-    PMP_INSTANCE instance = Record->Instance;
-    MP_HELD_COUNTERS *counters = &instance->HeldCounters[Record->Operation];
-    BOOLEAN taken = FALSE;
+    MP_HELD_COUNTERS *counters = MpHoldCounters(Record);
+    BOOLEAN taken;
 
     WdfSpinLockAcquire(MpHold.Lock);
-    if (MpHold.Count < MpGlobals.Limits.MaxHeld) {
-        taken = TRUE;
+    taken = MpHoldHasRoom(Record);
+    if (taken) {
         Record->State = MpRecordQueued;
-        // The Filter Manager refuses the queue call from TeardownStart on [LIFE-15]; should one slip through, it must not wait.
-        Record->ReleaseRequested = instance->TearingDown;
-        InsertTailList(&MpHold.List, &Record->HeldLink);
-        InsertTailList(&instance->Held, &Record->InstanceLink);
-        MpHold.Count++;
+        MpHoldLink(Record);
         counters->Pended++;
         counters->InFlight++;
     }
@@ -138,47 +134,31 @@ _Use_decl_annotations_ BOOLEAN MpHoldTake(PMP_RECORD Record) {
     return taken;
 }
 
-static VOID MpHoldUnlink(PMP_RECORD Record) {
-    RemoveEntryList(&Record->HeldLink);
-    RemoveEntryList(&Record->InstanceLink);
-    MpHold.Count--;
-    Record->Instance->HeldCounters[Record->Operation].InFlight--;
-}
-
 /// QUEUED -> NEW, after the queue call was refused: as if it had never been taken.
 _Use_decl_annotations_ VOID MpHoldUntake(PMP_RECORD Record) {
+    MP_HELD_COUNTERS *counters = MpHoldCounters(Record);
+
     WdfSpinLockAcquire(MpHold.Lock);
     MpHoldUnlink(Record);
-    Record->Instance->HeldCounters[Record->Operation].Pended--;
+    counters->InFlight--;
+    counters->Pended--;
     Record->State = MpRecordNew;
-    WdfSpinLockRelease(MpHold.Lock);
-}
-
-/// Whether the next MpHoldTake would fail, at this moment.
-_Use_decl_annotations_ BOOLEAN MpHoldIsFull(VOID) {
-    BOOLEAN full;
-
-    WdfSpinLockAcquire(MpHold.Lock);
-    full = MpHold.Count >= MpGlobals.Limits.MaxHeld;
-    WdfSpinLockRelease(MpHold.Lock);
-    return full;
-}
-
-/// Marks a record that is taken and not yet queued: it will be given back as soon as its deferred routine has run.
-_Use_decl_annotations_ VOID MpHoldRequestRelease(PMP_RECORD Record) {
-    WdfSpinLockAcquire(MpHold.Lock);
-    Record->ReleaseRequested = TRUE;
     WdfSpinLockRelease(MpHold.Lock);
 }
 
 /// QUEUED -> PARKED: the deferred routine is through with the record. When the lock is given up the record may be gone at once.
 _Use_decl_annotations_ VOID MpHoldPark(PMP_RECORD Record) {
+    MP_HELD_COUNTERS *counters = MpHoldCounters(Record);
+    ULONG64 now = MpHoldNow();
+
     WdfSpinLockAcquire(MpHold.Lock);
-    Record->State = MpRecordParked;
-    // Not when it was taken: a queue call that is refused has held nothing.
-    if (MpHold.Count > MpHold.HighWater) {
-        MpHold.HighWater = MpHold.Count;
+    MpHoldShow(Record, MpRecordParked);
+    RemoveEntryList(&Record->HeldLink);
+    InsertTailList(&MpHold.List, &Record->HeldLink);
+    if (counters->InFlight > counters->InFlightHighWater) {
+        counters->InFlightHighWater = counters->InFlight;
     }
+    MpHistogramAdd(Record->Instance->Histograms[Record->Operation].Queue, now - Record->TakenTime);
     if (Record->ReleaseRequested) {
         Record->DueTime = 0;
     }
@@ -191,37 +171,103 @@ _Use_decl_annotations_ VOID MpHoldPark(PMP_RECORD Record) {
 }
 
 /// PARKED -> RELEASING; MpHold.Lock held. From here on the record belongs to the caller.
-static VOID MpHoldTakeOut(PMP_RECORD Record) {
+static VOID MpHoldTakeOut(PMP_RECORD Record, ULONG64 Now) {
+    MP_HELD_COUNTERS *counters = MpHoldCounters(Record);
+
     MpHeapRemove(Record);
     MpHoldUnlink(Record);
-    Record->Instance->HeldCounters[Record->Operation].Completed++;
+    counters->InFlight--;
+    counters->Completed++;
+    MpHistogramAdd(Record->Instance->Histograms[Record->Operation].Hold, Now - Record->TakenTime);
     Record->State = MpRecordReleasing;
 }
 
+/// NEW -> WAITING: its thread is about to wait for Wake, or for nothing at all. FALSE: there is no room, nothing has changed.
+_Use_decl_annotations_ BOOLEAN MpHoldWait(PMP_RECORD Record) {
+    BOOLEAN listed;
+
+    KeInitializeEvent(&Record->Wake, NotificationEvent, FALSE);
+    WdfSpinLockAcquire(MpHold.Lock);
+    listed = MpHoldHasRoom(Record);
+    if (listed) {
+        MpHoldLink(Record);
+        MpHoldShow(Record, MpRecordWaiting);
+        MpHoldCounters(Record)->Waiting++;
+        if (Record->ReleaseRequested) {
+            KeSetEvent(&Record->Wake, IO_NO_INCREMENT, FALSE);
+        }
+        MpHold.Waiting++;
+        if (Record->Rule->Hold != MINIPEND_HOLD_NONE && MpHold.HeapCount == 0) {
+            // Perhaps no releasing thread looks for terminating threads yet.
+            KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
+        }
+    }
+    WdfSpinLockRelease(MpHold.Lock);
+    return listed;
+}
+
+/// WAITING -> RELEASING. Who set Wake did so under the lock: it does not touch the record any more.
+_Use_decl_annotations_ VOID MpHoldWaited(PMP_RECORD Record) {
+    MP_HELD_COUNTERS *counters = MpHoldCounters(Record);
+
+    WdfSpinLockAcquire(MpHold.Lock);
+    MpHoldUnlink(Record);
+    MpHold.Waiting--;
+    counters->Waiting--;
+    counters->Synchronized++;
+    Record->State = MpRecordReleasing;
+    WdfSpinLockRelease(MpHold.Lock);
+}
+
+// ---- asking for releases ----------------------------------------------------------------------------------------------
+
+/// FALSE: it is asked for already. MpHold.Lock held.
+static BOOLEAN MpHoldMark(PMP_RECORD Record, MINIPEND_RELEASE_CAUSE Cause) {
+    if (Record->ReleaseRequested) {
+        return FALSE;
+    }
+    Record->ReleaseRequested = TRUE;
+    Record->Cause = Cause;
+    return TRUE;
+}
+
+_Use_decl_annotations_ VOID MpHoldAskLocked(PMP_RECORD Record, MINIPEND_RELEASE_CAUSE Cause) {
+    if (!MpHoldMark(Record, Cause)) {
+        return;
+    }
+    if (Record->State == MpRecordWaiting) {
+        KeSetEvent(&Record->Wake, IO_NO_INCREMENT, FALSE);
+    } else if (Record->State == MpRecordParked) {
+        MpHeapExpedite(Record);
+        if (Record->HeapIndex == 0) {
+            KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
+        }
+    }
+}
+
+_Use_decl_annotations_ VOID MpHoldRequestRelease(PMP_RECORD Record, MINIPEND_RELEASE_CAUSE Cause) {
+    WdfSpinLockAcquire(MpHold.Lock);
+    MpHoldAskLocked(Record, Cause);
+    WdfSpinLockRelease(MpHold.Lock);
+}
+
 /// Asks for everything that the connection's rules hold to be given back now. Marks and signals; waits for nothing.
-_Use_decl_annotations_ VOID MpHoldReleaseConnection(ULONG64 ConnectionId) {
+_Use_decl_annotations_ VOID MpHoldReleaseConnection(ULONG64 ConnectionId, MINIPEND_RELEASE_CAUSE Cause) {
     PLIST_ENTRY link;
 
     WdfSpinLockAcquire(MpHold.Lock);
     for (link = MpHold.List.Flink; link != &MpHold.List; link = link->Flink) {
         PMP_RECORD record = CONTAINING_RECORD(link, MP_RECORD, HeldLink);
 
-        if (record->Decision.ConnectionId != ConnectionId) {
-            continue;
-        }
-        record->ReleaseRequested = TRUE;
-        if (record->State == MpRecordParked) {
-            MpHeapRemove(record);
-            record->DueTime = 0;
-            MpHeapInsert(record);
+        if (MP_RECORD_OWNER(record) == ConnectionId) {
+            MpHoldAskLocked(record, Cause);
         }
     }
-    KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
     WdfSpinLockRelease(MpHold.Lock);
 }
 
-/// TeardownStart's duty [LIFE-11]: gives back what is parked on the instance in this thread, and marks what is still queued; the deferred
-/// routine of that will park it, and a releasing thread gives it back at once.
+/// TeardownStart's duty [LIFE-11]: gives back what is parked on the instance in this thread, wakes what waits, and marks what is still queued; the
+/// deferred routine of that will park it, and a releasing thread gives it back at once.
 _Use_decl_annotations_ VOID MpHoldReleaseInstance(PMP_INSTANCE Instance) {
     for (;;) {
         PMP_RECORD parked = NULL;
@@ -232,9 +278,11 @@ _Use_decl_annotations_ VOID MpHoldReleaseInstance(PMP_INSTANCE Instance) {
         for (link = Instance->Held.Flink; link != &Instance->Held; link = link->Flink) {
             PMP_RECORD record = CONTAINING_RECORD(link, MP_RECORD, InstanceLink);
 
-            record->ReleaseRequested = TRUE;
-            if (record->State == MpRecordParked) {
-                MpHoldTakeOut(record);
+            if (record->State != MpRecordParked) {
+                MpHoldAskLocked(record, MINIPEND_RELEASE_CAUSE_TEARDOWN);
+            } else {
+                (VOID) MpHoldMark(record, MINIPEND_RELEASE_CAUSE_TEARDOWN);
+                MpHoldTakeOut(record, MpHoldNow());
                 parked = record;
                 break;
             }
@@ -248,33 +296,71 @@ _Use_decl_annotations_ VOID MpHoldReleaseInstance(PMP_INSTANCE Instance) {
     }
 }
 
-/// The record that a releasing thread gives back next, or NULL and the interrupt time until which there is nothing to do. Stop: nothing
-/// is held and nothing more will come.
-_Use_decl_annotations_ PMP_RECORD MpHoldNextDue(PULONG64 WaitUntil, PBOOLEAN Stop) {
+// ---- what releasing threads ask, and counting --------------------------------------------------------------------------
+
+_Use_decl_annotations_ PMP_RECORD MpHoldNextDue(PULONG64 WaitUntil, PBOOLEAN Stop, PBOOLEAN Watch) {
     PMP_RECORD record = NULL;
-    ULONG64 precise;
     ULONG64 now;
 
     *WaitUntil = MP_NEVER;
     *Stop = FALSE;
+    *Watch = FALSE;
 
     WdfSpinLockAcquire(MpHold.Lock);
-    now = KeQueryInterruptTimePrecise(&precise);
-    if (MpHold.HeapCount > 0) {
-        if (MpHold.Heap[0]->DueTime <= now) {
-            record = MpHold.Heap[0];
-            MpHoldTakeOut(record);
-            if (MpHold.HeapCount > 0) {
-                // Another thread must see to the next record, due or not: this one can be away for long, in the post-operations of the
-                // filters above, and what it waits for there may be that very record.
-                KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
-            }
-        } else {
-            *WaitUntil = MpHold.Heap[0]->DueTime;
+    now = MpHoldNow();
+    if (MpHold.HeapCount == 0 && MpHold.Waiting == 0) {
+        *Stop = MpHold.Stop && MpHold.Count == 0;
+    } else {
+        if (now >= MpHold.NextWatchTime) {
+            *Watch = TRUE;
+            MpHold.NextWatchTime = now + MP_WATCH_INTERVAL_100NS;
         }
-    } else if (MpHold.Stop && MpHold.Count == 0) {
-        *Stop = TRUE;
+        *WaitUntil = MpHold.NextWatchTime;
+        if (MpHold.HeapCount > 0) {
+            record = MpHold.Heap[0];
+            *WaitUntil = min(*WaitUntil, record->DueTime);
+        }
+        if (record != NULL && record->DueTime > now) {
+            record = NULL;
+        }
+    }
+    if (record != NULL) {
+        MpHoldTakeOut(record, now);
+        if (MpHold.HeapCount > 0 || MpHold.Waiting > 0) {
+            // Another thread must see to the next record, due or not: this one can be away for long, in the post-operations of the
+            // filters above, and what it waits for there may be that very record.
+            KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
+        }
     }
     WdfSpinLockRelease(MpHold.Lock);
     return record;
+}
+
+/// Whether the next MpHoldTake would fail for want of room in the driver, at this moment.
+_Use_decl_annotations_ BOOLEAN MpHoldIsFull(VOID) {
+    BOOLEAN full;
+
+    WdfSpinLockAcquire(MpHold.Lock);
+    full = MpHold.Count >= MpGlobals.Limits.MaxHeld;
+    WdfSpinLockRelease(MpHold.Lock);
+    return full;
+}
+
+/// Gives it a number too, for its event: it was never listed.
+_Use_decl_annotations_ VOID MpHoldCountWhenSafe(PMP_RECORD Record, BOOLEAN Failed) {
+    MP_HELD_COUNTERS *counters = MpHoldCounters(Record);
+
+    WdfSpinLockAcquire(MpHold.Lock);
+    Record->Id = ++MpHold.LastId;
+    counters->WhenSafe++;
+    if (Failed) {
+        counters->Failed++;
+    }
+    WdfSpinLockRelease(MpHold.Lock);
+}
+
+_Use_decl_annotations_ VOID MpHoldCountFailed(PMP_RECORD Record) {
+    WdfSpinLockAcquire(MpHold.Lock);
+    MpHoldCounters(Record)->Failed++;
+    WdfSpinLockRelease(MpHold.Lock);
 }

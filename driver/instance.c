@@ -23,6 +23,7 @@ _Use_decl_annotations_ NTSTATUS MpInstancesInitialize(VOID) {
     PAGED_CODE();
 
     InitializeListHead(&MpInstances.List);
+    MpInstances.Retired.Flags = MINIPEND_INSTANCE_RETIRED;
     return WdfWaitLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &MpInstances.Lock);
 }
 
@@ -84,6 +85,7 @@ _Use_decl_annotations_ NTSTATUS FLTAPI MpInstanceSetup(PCFLT_RELATED_OBJECTS Flt
     SIZE_T cellBytes = (SIZE_T)MpGlobals.ProcessorCount * MINIPEND_OPERATION_COUNT * sizeof(MP_CELL);
 
     PAGED_CODE();
+    C_ASSERT(sizeof(MP_INSTANCE) <= MAXUSHORT); // FltAllocateContext's limit
     UNREFERENCED_PARAMETER(Flags);
     UNREFERENCED_PARAMETER(VolumeDeviceType);
     UNREFERENCED_PARAMETER(VolumeFilesystemType);
@@ -138,7 +140,7 @@ _Use_decl_annotations_ NTSTATUS FLTAPI MpInstanceQueryTeardown(PCFLT_RELATED_OBJ
     return STATUS_SUCCESS;
 }
 
-/// Gives back everything held on the instance.
+/// Gives back everything pended on the instance, and wakes what waits synchronised: the Filter Manager waits for those callbacks itself.
 _Use_decl_annotations_ VOID FLTAPI MpInstanceTeardownStart(PCFLT_RELATED_OBJECTS FltObjects,
                                                            FLT_INSTANCE_TEARDOWN_FLAGS Reason) {
     PMP_INSTANCE instance;
@@ -165,7 +167,7 @@ _Use_decl_annotations_ VOID FLTAPI MpInstanceTeardownComplete(PCFLT_RELATED_OBJE
         (VOID) WdfWaitLockAcquire(MpInstances.Lock, NULL);
         RemoveEntryList(&instance->Link);
         MpInstances.Count--;
-        MpCountersAdd(instance, MpInstances.Retired);
+        MpCountersAdd(instance, &MpInstances.Retired);
         WdfWaitLockRelease(MpInstances.Lock);
         FltReleaseContext(instance);
     }

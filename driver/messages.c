@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: the commands of the port.
+// This module provides: how a message is captured, checked, dispatched and answered, and the commands hello and counters.
 //
 // A message passes three gates: it is captured (capture.c), its head is checked, its command's handler checks the rest. What is wrong with
 // a message that has a readable head is said in the reply, exactly; what has no readable head, or no room for a reply, fails with a status.
@@ -10,34 +10,28 @@
 
 #include "minipend.h"
 
+#include "messages.h"
+
 #ifdef ALLOC_PRAGMA
 #pragma alloc_text(PAGE, MpMessageHandle)
 #endif
 
-/// A captured message and the way back to its sender.
-typedef struct _MP_EXCHANGE {
-    PMP_CONNECTION Connection;
-    const MINIPEND_MESSAGE_HEADER *Message; ///< Captured; Bytes long.
-    ULONG Bytes;
-    PVOID Output; ///< The caller's, raw.
-    ULONG OutputBytes;
-    PULONG ReturnedBytes;
-} MP_EXCHANGE, *PMP_EXCHANGE;
-
-static VOID MpFillHeader(const MP_EXCHANGE *Exchange, MINIPEND_REPLY_HEADER *Header, ULONG Bytes,
-                         const MP_FAULT *Fault) {
+_Use_decl_annotations_ VOID MpReplyHeader(const MP_EXCHANGE *Exchange, MINIPEND_REPLY_HEADER *Header, ULONG Bytes,
+                                          const MP_FAULT *Fault) {
+    RtlZeroMemory(Header, sizeof(*Header));
     Header->SizeBytes = Bytes;
     Header->Version = MINIPEND_PROTOCOL_VERSION;
     Header->Command = Exchange->Message->Command;
     Header->Token = Exchange->Message->Token;
-    Header->Status = Fault->Status;
-    Header->Detail = Fault->Detail;
-    Header->Index = Fault->Index;
-    Header->RequiredBytes = Fault->RequiredBytes;
+    if (Fault != NULL) {
+        Header->Status = Fault->Status;
+        Header->Detail = Fault->Detail;
+        Header->Index = Fault->Index;
+        Header->RequiredBytes = Fault->RequiredBytes;
+    }
 }
 
-/// Copies a reply out. The caller has checked that it fits.
-static NTSTATUS MpSend(PMP_EXCHANGE Exchange, const VOID *Reply, ULONG Bytes) {
+_Use_decl_annotations_ NTSTATUS MpReply(PMP_EXCHANGE Exchange, const VOID *Reply, ULONG Bytes) {
     NTSTATUS status = MpCopyToCaller(Exchange->Output, Reply, Bytes);
 
     if (NT_SUCCESS(status)) {
@@ -46,51 +40,50 @@ static NTSTATUS MpSend(PMP_EXCHANGE Exchange, const VOID *Reply, ULONG Bytes) {
     return status;
 }
 
-static NTSTATUS MpSendFault(PMP_EXCHANGE Exchange, const MP_FAULT *Fault) {
-    MINIPEND_REPLY_HEADER header = {0};
+_Use_decl_annotations_ NTSTATUS MpReplyFault(PMP_EXCHANGE Exchange, const MP_FAULT *Fault) {
+    MINIPEND_REPLY_HEADER header;
 
-    MpFillHeader(Exchange, &header, sizeof(header), Fault);
-    return MpSend(Exchange, &header, sizeof(header));
+    MpReplyHeader(Exchange, &header, sizeof(header), Fault);
+    return MpReply(Exchange, &header, sizeof(header));
 }
 
-static NTSTATUS MpSendSimpleFault(PMP_EXCHANGE Exchange, NTSTATUS Status, MINIPEND_DETAIL Detail) {
+_Use_decl_annotations_ NTSTATUS MpReplyDetail(PMP_EXCHANGE Exchange, NTSTATUS Status, MINIPEND_DETAIL Detail) {
     MP_FAULT fault = {Status, Detail, 0, 0};
 
-    return MpSendFault(Exchange, &fault);
+    return MpReplyFault(Exchange, &fault);
 }
 
-/// TRUE when a reply of Bytes fits; otherwise the fault has been sent and *Status is what to return.
-static BOOLEAN MpReplyFits(PMP_EXCHANGE Exchange, ULONG Bytes, NTSTATUS *Status) {
+_Use_decl_annotations_ BOOLEAN MpReplyFits(PMP_EXCHANGE Exchange, ULONG Bytes, NTSTATUS *Status) {
     MP_FAULT fault = {STATUS_BUFFER_TOO_SMALL, MINIPEND_DETAIL_REPLY_BUFFER, 0, Bytes};
 
+    *Status = STATUS_SUCCESS;
     if (Exchange->OutputBytes >= Bytes) {
         return TRUE;
     }
-    *Status = MpSendFault(Exchange, &fault);
+    *Status = MpReplyFault(Exchange, &fault);
     return FALSE;
 }
 
-static NTSTATUS MpHello(PMP_EXCHANGE Exchange) {
+static NTSTATUS MpMessageHello(_Inout_ PMP_EXCHANGE Exchange) {
     const MINIPEND_HELLO_REQUEST *request = (const MINIPEND_HELLO_REQUEST *)Exchange->Message;
     PMP_CONNECTION connection = Exchange->Connection;
-    const MP_FAULT none = {STATUS_SUCCESS, MINIPEND_DETAIL_NONE, 0, 0};
     MINIPEND_HELLO_REPLY reply = {0};
     NTSTATUS status;
 
     if (Exchange->Bytes != sizeof(*request)) {
-        return MpSendSimpleFault(Exchange, STATUS_INFO_LENGTH_MISMATCH, MINIPEND_DETAIL_SIZE);
+        return MpReplyDetail(Exchange, STATUS_INFO_LENGTH_MISMATCH, MINIPEND_DETAIL_SIZE);
     }
     if (request->Reserved != 0) {
-        return MpSendSimpleFault(Exchange, STATUS_INVALID_PARAMETER, MINIPEND_DETAIL_RESERVED);
+        return MpReplyDetail(Exchange, STATUS_INVALID_PARAMETER, MINIPEND_DETAIL_RESERVED);
     }
     if (!MpReplyFits(Exchange, sizeof(reply), &status)) {
         return status;
     }
     if (InterlockedCompareExchange(&connection->Greeted, 1, 0) != 0) {
-        return MpSendSimpleFault(Exchange, STATUS_INVALID_DEVICE_STATE, MINIPEND_DETAIL_GREETED);
+        return MpReplyDetail(Exchange, STATUS_INVALID_DEVICE_STATE, MINIPEND_DETAIL_GREETED);
     }
 
-    MpFillHeader(Exchange, &reply.Header, sizeof(reply), &none);
+    MpReplyHeader(Exchange, &reply.Header, sizeof(reply), NULL);
     reply.ConnectionId = connection->Id;
     reply.DriverVersion[0] = MINIPEND_DRIVER_VERSION_MAJOR;
     reply.DriverVersion[1] = MINIPEND_DRIVER_VERSION_MINOR;
@@ -101,7 +94,8 @@ static NTSTATUS MpHello(PMP_EXCHANGE Exchange) {
     reply.MaxHeld = MpGlobals.Limits.MaxHeld;
     reply.MaxDelayMs = MpGlobals.Limits.MaxDelayMs;
     reply.MaxRules = MINIPEND_MAX_RULES;
-    status = MpSend(Exchange, &reply, sizeof(reply));
+    reply.MaxSets = MINIPEND_MAX_SETS;
+    status = MpReply(Exchange, &reply, sizeof(reply));
     if (!NT_SUCCESS(status)) {
         InterlockedExchange(&connection->Greeted, 0);
         return status;
@@ -112,7 +106,7 @@ static NTSTATUS MpHello(PMP_EXCHANGE Exchange) {
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS MpCounters(PMP_EXCHANGE Exchange) {
+static NTSTATUS MpMessageCounters(_Inout_ PMP_EXCHANGE Exchange) {
     MP_FAULT fault = {STATUS_SUCCESS, MINIPEND_DETAIL_NONE, 0, 0};
     MINIPEND_COUNTERS_REPLY *reply;
     WDFMEMORY memory;
@@ -120,7 +114,7 @@ static NTSTATUS MpCounters(PMP_EXCHANGE Exchange) {
     NTSTATUS status;
 
     if (Exchange->Bytes != sizeof(MINIPEND_MESSAGE_HEADER)) {
-        return MpSendSimpleFault(Exchange, STATUS_INFO_LENGTH_MISMATCH, MINIPEND_DETAIL_SIZE);
+        return MpReplyDetail(Exchange, STATUS_INFO_LENGTH_MISMATCH, MINIPEND_DETAIL_SIZE);
     }
     fault.Status = MpCountersSnapshot(Exchange->OutputBytes, &reply, &memory, &bytes);
     if (!NT_SUCCESS(fault.Status)) {
@@ -128,69 +122,44 @@ static NTSTATUS MpCounters(PMP_EXCHANGE Exchange) {
 
         fault.Detail = small ? MINIPEND_DETAIL_REPLY_BUFFER : MINIPEND_DETAIL_MEMORY;
         fault.RequiredBytes = small ? bytes : 0;
-        return MpSendFault(Exchange, &fault);
+        return MpReplyFault(Exchange, &fault);
     }
-    MpFillHeader(Exchange, &reply->Header, bytes, &fault);
-    status = MpSend(Exchange, reply, bytes);
+    MpReplyHeader(Exchange, &reply->Header, bytes, NULL);
+    status = MpReply(Exchange, reply, bytes);
     WdfObjectDelete(memory);
     return status;
 }
 
-static NTSTATUS MpSetRules(PMP_EXCHANGE Exchange) {
-    MP_FAULT fault;
-    MINIPEND_SET_RULES_REPLY reply = {0};
-    PMP_RULE_SET set;
-    PMP_RULE_TABLE table;
-    NTSTATUS status;
-
-    if (!MpReplyFits(Exchange, sizeof(reply), &status)) {
-        return status;
-    }
-    if (!NT_SUCCESS(
-            MpRulesParse((const UCHAR *)Exchange->Message, Exchange->Bytes, Exchange->Connection->Id, &set, &fault))) {
-        return MpSendFault(Exchange, &fault);
-    }
-    status = MpRulesPrepareTable(&table);
-    if (!NT_SUCCESS(status)) {
-        MpRuleSetDereference(set);
-        return MpSendSimpleFault(Exchange, status, MINIPEND_DETAIL_MEMORY);
-    }
-
-    set->Generation = MpRulesReserveGeneration();
-    MpFillHeader(Exchange, &reply.Header, sizeof(reply), &fault);
-    reply.Generation = set->Generation;
-    status = MpSend(Exchange, &reply, sizeof(reply));
-    if (NT_SUCCESS(status)) {
-        MpRulesPublish(Exchange->Connection->Id, set, table);
-    } else {
-        MpRulesDiscardTable(table);
-    }
-    MpRuleSetDereference(set);
-    return status;
-}
-
-static NTSTATUS MpDispatch(PMP_EXCHANGE Exchange) {
+static NTSTATUS MpDispatch(_Inout_ PMP_EXCHANGE Exchange) {
     const MINIPEND_MESSAGE_HEADER *message = Exchange->Message;
 
     if (message->Version != MINIPEND_PROTOCOL_VERSION) {
-        return MpSendSimpleFault(Exchange, STATUS_REVISION_MISMATCH, MINIPEND_DETAIL_VERSION);
+        return MpReplyDetail(Exchange, STATUS_REVISION_MISMATCH, MINIPEND_DETAIL_VERSION);
     }
     if (message->SizeBytes != Exchange->Bytes) {
-        return MpSendSimpleFault(Exchange, STATUS_INFO_LENGTH_MISMATCH, MINIPEND_DETAIL_SIZE);
+        return MpReplyDetail(Exchange, STATUS_INFO_LENGTH_MISMATCH, MINIPEND_DETAIL_SIZE);
     }
     if (message->Command == MINIPEND_COMMAND_HELLO) {
-        return MpHello(Exchange);
+        return MpMessageHello(Exchange);
     }
     if (ReadAcquire(&Exchange->Connection->Greeted) != 2) {
-        return MpSendSimpleFault(Exchange, STATUS_INVALID_DEVICE_STATE, MINIPEND_DETAIL_NOT_GREETED);
+        return MpReplyDetail(Exchange, STATUS_INVALID_DEVICE_STATE, MINIPEND_DETAIL_NOT_GREETED);
     }
     switch (message->Command) {
     case MINIPEND_COMMAND_COUNTERS:
-        return MpCounters(Exchange);
+        return MpMessageCounters(Exchange);
     case MINIPEND_COMMAND_SET_RULES:
-        return MpSetRules(Exchange);
+        return MpMessageSetRules(Exchange);
+    case MINIPEND_COMMAND_LIST_HELD:
+        return MpMessageListHeld(Exchange);
+    case MINIPEND_COMMAND_RELEASE:
+        return MpMessageRelease(Exchange);
+    case MINIPEND_COMMAND_SUBSCRIBE:
+        return MpMessageSubscribe(Exchange);
+    case MINIPEND_COMMAND_PULL_EVENTS:
+        return MpMessagePullEvents(Exchange);
     default:
-        return MpSendSimpleFault(Exchange, STATUS_INVALID_DEVICE_REQUEST, MINIPEND_DETAIL_COMMAND);
+        return MpReplyDetail(Exchange, STATUS_INVALID_DEVICE_REQUEST, MINIPEND_DETAIL_COMMAND);
     }
 }
 

@@ -1,14 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: names for matching: upcased, relative to the volume's root, nonpaged.
+// This module provides: names for matching and for showing: relative to the volume's root, nonpaged, as they are and upcased.
 //
-// A name is asked for only where that is safe: in a pre-operation at PASSIVE_LEVEL, of an operation that is not paging I/O [NAME-01,
-// NAME-02]; the Filter Manager refuses the rest. It is kept in a stream-handle context, so that later operations on the handle, those
-// in the paging path too, match without asking. Renames are counted per instance (a directory's rename changes the
-// names of everything below it): a kept name of an earlier count is stale and asked for again. Where it then cannot be had, the
-// operation has no name: rules with a path do not match it, and NameUnavailable counts it. A wrong match would be worse.
+// A name is asked for only where that is safe: in a pre-operation at PASSIVE_LEVEL (upcasing is pageable), of an operation that is not
+// paging I/O [NAME-01, NAME-02]. Where the file system cannot be asked (under a top-level IRP, after cleanup, with APCs disabled, in the FS-filter
+// operations) the Filter Manager may still answer from its cache, and refuses otherwise. A name is kept in a stream-handle context, so that later
+// operations on the handle, those in the paging path too, match without asking. Renames are counted per instance (a directory's rename
+// changes the names of everything below it): a kept name of an earlier count is stale and asked for again. Where it then cannot be had, the
+// operation has no name: rules with a path do not match it, and NameUnavailable counts it. A wrong match would be worse. (A rename that a filter
+// below makes on its own is not seen, and not counted.)
+//
+// Not corrected for tunnelling: a name about to be created or renamed to by its short form can turn out to be a longer one, which only the
+// post-operation could say [NAME-06].
 
 #include "minipend.h"
+
+#define MP_NAME_OPTIONS (FLT_FILE_NAME_NORMALIZED | FLT_FILE_NAME_QUERY_ALWAYS_ALLOW_CACHE_LOOKUP)
+
+/// Operations whose file object is not open: it has no contexts, and none may be set [CTX-06].
+static BOOLEAN MpIsOpening(const FLT_CALLBACK_DATA *Data) {
+    return Data->Iopb->MajorFunction == IRP_MJ_CREATE || Data->Iopb->MajorFunction == IRP_MJ_NETWORK_QUERY_OPEN ||
+           Data->Iopb->MajorFunction == IRP_MJ_QUERY_OPEN;
+}
 
 static PMP_NAME MpNameFromContext(PCFLT_RELATED_OBJECTS FltObjects, PMP_INSTANCE Instance) {
     PMP_NAME name;
@@ -24,57 +37,69 @@ static PMP_NAME MpNameFromContext(PCFLT_RELATED_OBJECTS FltObjects, PMP_INSTANCE
     return name;
 }
 
-/// Fills Name with the upcased part of Information's name behind the volume.
+/// Fills Name with Information's name behind the volume, and the same upcased.
 static VOID MpNameFill(PMP_NAME Name, const FLT_FILE_NAME_INFORMATION *Information, ULONG64 Generation) {
-    ULONG i;
     const WCHAR *text = Information->Name.Buffer + Information->Volume.Length / sizeof(WCHAR);
+    ULONG chars;
+    ULONG i;
 
     Name->Generation = Generation;
     Name->Bytes = Information->Name.Length - Information->Volume.Length;
-    for (i = 0; i < Name->Bytes / sizeof(WCHAR); i++) {
-        Name->Text[i] = RtlUpcaseUnicodeChar(text[i]);
+    chars = Name->Bytes / sizeof(WCHAR);
+    for (i = 0; i < chars; i++) {
+        Name->Text[i] = text[i];
+        Name->Text[chars + i] = RtlUpcaseUnicodeChar(text[i]);
     }
 }
 
-/// Makes the name and, where the file object can have one, keeps it as its stream-handle context.
-static NTSTATUS MpNameMake(PCFLT_RELATED_OBJECTS FltObjects, BOOLEAN Keep, const FLT_FILE_NAME_INFORMATION *Information,
-                           ULONG64 Generation, PMP_NAME_HANDLE Handle) {
-    NTSTATUS status;
-    SIZE_T bytes = FIELD_OFFSET(MP_NAME, Text) + (SIZE_T)Information->Name.Length - Information->Volume.Length;
+/// Makes the name in Handle and, where the file object can have one, keeps it as its stream-handle context. Leaves NULL when there is no memory.
+static VOID MpNameMake(PCFLT_RELATED_OBJECTS FltObjects, BOOLEAN Keep, const FLT_FILE_NAME_INFORMATION *Information,
+                       ULONG64 Generation, PMP_NAME_HANDLE Handle) {
+    SIZE_T bytes =
+        FIELD_OFFSET(MP_NAME, Text) + 2 * ((SIZE_T)Information->Name.Length - (SIZE_T)Information->Volume.Length);
     PVOID memory;
 
     if (Keep && bytes <= MAXUSHORT) {
-        status = FltAllocateContext(MpGlobals.Filter, FLT_STREAMHANDLE_CONTEXT, bytes, NonPagedPoolNx,
-                                    (PFLT_CONTEXT *)&Handle->Name);
-        if (NT_SUCCESS(status)) {
+        if (NT_SUCCESS(FltAllocateContext(MpGlobals.Filter, FLT_STREAMHANDLE_CONTEXT, bytes, NonPagedPoolNx,
+                                          (PFLT_CONTEXT *)&Handle->Name))) {
             MpNameFill(Handle->Name, Information, Generation);
             Handle->IsContext = TRUE;
             // It is good for this match whether or not it can be kept for the next.
             (VOID) FltSetStreamHandleContext(FltObjects->Instance, FltObjects->FileObject,
                                              FLT_SET_CONTEXT_REPLACE_IF_EXISTS, Handle->Name, NULL);
-            return STATUS_SUCCESS;
+            return;
         }
         Handle->Name = NULL;
     }
-    status = WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, MP_TAG_CONTEXT, bytes, &Handle->Memory, &memory);
-    if (!NT_SUCCESS(status)) {
+    if (NT_SUCCESS(WdfMemoryCreate(WDF_NO_OBJECT_ATTRIBUTES, NonPagedPoolNx, MP_TAG_CONTEXT, bytes, &Handle->Memory,
+                                   &memory))) {
+        Handle->Name = memory;
+        MpNameFill(Handle->Name, Information, Generation);
+    } else {
         Handle->Memory = NULL;
-        return status;
     }
-    Handle->Name = memory;
-    MpNameFill(Handle->Name, Information, Generation);
-    return STATUS_SUCCESS;
+}
+
+/// Makes the name from Information, and releases Information.
+static VOID MpNameTake(PCFLT_RELATED_OBJECTS FltObjects, BOOLEAN Keep, PFLT_FILE_NAME_INFORMATION Information,
+                       ULONG64 Generation, PMP_NAME_HANDLE Handle) {
+    if (NT_SUCCESS(FltParseFileNameInformation(Information)) &&
+        Information->Name.Length >= Information->Volume.Length) {
+        MpNameMake(FltObjects, Keep, Information, Generation, Handle);
+    }
+    FltReleaseFileNameInformation(Information);
 }
 
 /// The operation's name, or NULL in Handle->Name. Always balanced by MpNameRelease.
 _Use_decl_annotations_ VOID MpNameGet(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects, PMP_INSTANCE Instance,
                                       PMP_NAME_HANDLE Handle) {
     PFLT_FILE_NAME_INFORMATION information;
-    BOOLEAN create = Data->Iopb->MajorFunction == IRP_MJ_CREATE;
+    BOOLEAN opening = MpIsOpening(Data);
+    BOOLEAN keep;
     ULONG64 generation;
 
     RtlZeroMemory(Handle, sizeof(*Handle));
-    if (!create) {
+    if (!opening) {
         Handle->Name = MpNameFromContext(FltObjects, Instance);
         if (Handle->Name != NULL) {
             Handle->IsContext = TRUE;
@@ -88,20 +113,51 @@ _Use_decl_annotations_ VOID MpNameGet(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJ
 
     // Before the query: a rename that comes in between makes the name stale, not wrongly fresh.
     generation = (ULONG64)ReadAcquire64(&Instance->RenameGeneration);
-    if (!NT_SUCCESS(
-            FltGetFileNameInformation(Data, FLT_FILE_NAME_NORMALIZED | FLT_FILE_NAME_QUERY_DEFAULT, &information))) {
+    if (!NT_SUCCESS(FltGetFileNameInformation(Data, MP_NAME_OPTIONS, &information))) {
         return;
     }
-    if (NT_SUCCESS(FltParseFileNameInformation(information)) &&
-        information->Name.Length >= information->Volume.Length) {
-        // A file object has no stream-handle context before its create has succeeded [CTX-06].
-        BOOLEAN keep = !create && FltSupportsStreamHandleContexts(FltObjects->FileObject);
+    // Nor for a close: the contexts of its file object are about to go.
+    keep = !opening && Data->Iopb->MajorFunction != IRP_MJ_CLOSE &&
+           FltSupportsStreamHandleContexts(FltObjects->FileObject);
+    MpNameTake(FltObjects, keep, information, generation, Handle);
+}
 
-        if (!NT_SUCCESS(MpNameMake(FltObjects, keep, information, generation, Handle))) {
-            Handle->Name = NULL;
-        }
+/// The name, or NULL in Handle->Name. Always balanced by MpNameRelease. The request's buffer is the system's copy, not the caller's memory; what
+/// it says about its own length is checked all the same.
+_Use_decl_annotations_ VOID MpNameGetDestination(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects,
+                                                 PMP_INSTANCE Instance, PMP_NAME_HANDLE Handle) {
+    // A link's request is laid out like a rename's.
+    const FILE_RENAME_INFORMATION *request = Data->Iopb->Parameters.SetFileInformation.InfoBuffer;
+    ULONG length = Data->Iopb->Parameters.SetFileInformation.Length;
+    PFLT_FILE_NAME_INFORMATION information;
+    ULONG64 generation;
+    ULONG bytes;
+
+    C_ASSERT(FIELD_OFFSET(FILE_RENAME_INFORMATION, FileName) == FIELD_OFFSET(FILE_LINK_INFORMATION, FileName));
+    C_ASSERT(FIELD_OFFSET(FILE_RENAME_INFORMATION, RootDirectory) ==
+             FIELD_OFFSET(FILE_LINK_INFORMATION, RootDirectory));
+
+    RtlZeroMemory(Handle, sizeof(*Handle));
+    if (KeGetCurrentIrql() != PASSIVE_LEVEL || FltObjects->FileObject == NULL || !FLT_IS_IRP_OPERATION(Data) ||
+        IoGetTopLevelIrp() != NULL) {
+        return;
     }
-    FltReleaseFileNameInformation(information);
+    if (request == NULL || length < (ULONG)FIELD_OFFSET(FILE_RENAME_INFORMATION, FileName)) {
+        return;
+    }
+    bytes = request->FileNameLength;
+    if (bytes == 0 || bytes % sizeof(WCHAR) != 0 ||
+        bytes > length - (ULONG)FIELD_OFFSET(FILE_RENAME_INFORMATION, FileName)) {
+        return;
+    }
+
+    generation = (ULONG64)ReadAcquire64(&Instance->RenameGeneration);
+    if (NT_SUCCESS(FltGetDestinationFileNameInformation(
+            FltObjects->Instance, FltObjects->FileObject, request->RootDirectory, (PWSTR)request->FileName, bytes,
+            FLT_FILE_NAME_NORMALIZED | FLT_FILE_NAME_QUERY_DEFAULT, &information))) {
+        // The file has this name only when the operation has succeeded: nothing to keep.
+        MpNameTake(FltObjects, FALSE, information, generation, Handle);
+    }
 }
 
 _Use_decl_annotations_ VOID MpNameRelease(PMP_NAME_HANDLE Handle) {
@@ -110,5 +166,5 @@ _Use_decl_annotations_ VOID MpNameRelease(PMP_NAME_HANDLE Handle) {
     } else if (Handle->Memory != NULL) {
         WdfObjectDelete(Handle->Memory);
     }
-    Handle->Name = NULL;
+    RtlZeroMemory(Handle, sizeof(*Handle));
 }

@@ -3,8 +3,9 @@
 // This module provides: the communication port and its connections.
 //
 // The port admits administrators and the system only [PORT-02]. A connection is known by a number, not by a pointer: a message that is
-// under way while its connection is being closed finds it, and holds a reference, or does not find it. Disconnecting takes
-// the connection's rules away and asks for the release of what they hold; it waits for nothing.
+// under way while its connection is being closed finds it, and holds a reference, or does not find it. Disconnecting takes the connection off
+// the list (so that nothing is taken or recorded for it any more), closes its port, takes its rules away and asks for the release of what
+// they hold; it waits for nothing but a bell that is being sent (bell.c), 50 ms at most.
 
 #include "minipend.h"
 
@@ -23,8 +24,7 @@ _Use_decl_annotations_ NTSTATUS MpConnectionsInitialize(VOID) {
     return WdfSpinLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &MpConnections.Lock);
 }
 
-/// MpConnections.Lock held.
-static PMP_CONNECTION MpConnectionFind(ULONG64 Id) {
+_Use_decl_annotations_ PMP_CONNECTION MpConnectionFind(ULONG64 Id) {
     PLIST_ENTRY link;
 
     for (link = MpConnections.List.Flink; link != &MpConnections.List; link = link->Flink) {
@@ -37,40 +37,102 @@ static PMP_CONNECTION MpConnectionFind(ULONG64 Id) {
     return NULL;
 }
 
-static PMP_CONNECTION MpConnectionReference(ULONG64 Id) {
+/// The connection of that number, referenced; NULL: it is gone.
+static PMP_CONNECTION MpConnectionLookup(ULONG64 Id) {
     PMP_CONNECTION connection;
 
     WdfSpinLockAcquire(MpConnections.Lock);
     connection = MpConnectionFind(Id);
     if (connection != NULL) {
-        InterlockedIncrement(&connection->References);
+        MpConnectionReference(connection);
     }
     WdfSpinLockRelease(MpConnections.Lock);
     return connection;
 }
 
+_Use_decl_annotations_ VOID MpConnectionReference(PMP_CONNECTION Connection) {
+    InterlockedIncrement(&Connection->References);
+}
+
+/// A message that was under way when its client disconnected may have made a ring or named threads after that: so they go with the last
+/// reference, and not in the disconnect routine.
 _Use_decl_annotations_ VOID MpConnectionDereference(PMP_CONNECTION Connection) {
-    if (InterlockedDecrement(&Connection->References) == 0) {
-        WdfObjectDelete(Connection->Memory);
+    ULONG i;
+
+    if (InterlockedDecrement(&Connection->References) != 0) {
+        return;
     }
+    if (Connection->Ring.Events != NULL) {
+        InterlockedDecrement(&MpConnections.Rings);
+    }
+    MpRingDelete(&Connection->Ring);
+    for (i = 0; i < RTL_NUMBER_OF(Connection->Threads); i++) {
+        if (Connection->Threads[i] != NULL) {
+            ObDereferenceObject(Connection->Threads[i]);
+        }
+    }
+    WdfObjectDelete(Connection->Memory);
 }
 
 _Use_decl_annotations_ BOOLEAN MpConnectionsIsListed(ULONG64 ConnectionId) {
     BOOLEAN listed;
 
+    if (ConnectionId == 0) {
+        return TRUE;
+    }
     WdfSpinLockAcquire(MpConnections.Lock);
     listed = MpConnectionFind(ConnectionId) != NULL;
     WdfSpinLockRelease(MpConnections.Lock);
     return listed;
 }
 
-/// Names the connection's threads. By value: the message is in paged pool, and may not be looked at under a spin lock.
+/// By value: the message is in paged pool, and may not be looked at under a spin lock. A thread that is not there (any more) is only never watched.
 _Use_decl_annotations_ VOID MpConnectionNameThreads(PMP_CONNECTION Connection, ULONG ControlThreadId,
                                                     ULONG ScriptThreadId) {
+    const ULONG ids[2] = {ControlThreadId, ScriptThreadId};
+    PETHREAD threads[2] = {NULL, NULL};
+    ULONG i;
+
+    for (i = 0; i < RTL_NUMBER_OF(ids); i++) {
+        if (ids[i] == 0 || !NT_SUCCESS(PsLookupThreadByThreadId(ULongToHandle(ids[i]), &threads[i]))) {
+            threads[i] = NULL;
+        }
+    }
     WdfSpinLockAcquire(MpConnections.Lock);
-    Connection->ThreadIds[0] = ControlThreadId;
-    Connection->ThreadIds[1] = ScriptThreadId;
+    for (i = 0; i < RTL_NUMBER_OF(ids); i++) {
+        NT_ASSERT(Connection->Threads[i] == NULL);
+        Connection->ThreadIds[i] = ids[i];
+        Connection->Threads[i] = threads[i];
+    }
     WdfSpinLockRelease(MpConnections.Lock);
+}
+
+static BOOLEAN MpConnectionTerminates(const MP_CONNECTION *Connection) {
+    ULONG i;
+
+    for (i = 0; i < RTL_NUMBER_OF(Connection->Threads); i++) {
+        if (Connection->Threads[i] != NULL && PsIsThreadTerminating(Connection->Threads[i])) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+_Use_decl_annotations_ ULONG MpConnectionsTerminating(ULONG64 *Ids) {
+    PLIST_ENTRY link;
+    ULONG count = 0;
+
+    WdfSpinLockAcquire(MpConnections.Lock);
+    for (link = MpConnections.List.Flink; link != &MpConnections.List && count < MP_MAX_CONNECTIONS;
+         link = link->Flink) {
+        const MP_CONNECTION *connection = CONTAINING_RECORD(link, MP_CONNECTION, Link);
+
+        if (MpConnectionTerminates(connection)) {
+            Ids[count++] = connection->Id;
+        }
+    }
+    WdfSpinLockRelease(MpConnections.Lock);
+    return count;
 }
 
 /// Whether a client named the thread at hello as one whose I/O must not be held.
@@ -153,9 +215,9 @@ static VOID FLTAPI MpDisconnect(_In_opt_ PVOID ConnectionCookie) {
     }
 
     FltCloseClientPort(MpGlobals.Filter, &connection->ClientPort);
-    MpRulesPublish(id, NULL, connection->DropTable);
+    MpRulesDropConnection(id, connection->DropTable);
     // After the connection has left the list: an operation that matched before and is taken after this finds it gone (MpPend).
-    MpHoldReleaseConnection(id);
+    MpHoldReleaseConnection(id, MINIPEND_RELEASE_CAUSE_DISCONNECT);
     MpConnectionDereference(connection);
 }
 
@@ -165,7 +227,7 @@ static NTSTATUS FLTAPI MpMessage(_In_opt_ PVOID PortCookie, _In_reads_bytes_opt_
                                  _Out_writes_bytes_to_opt_(OutputBufferLength, *ReturnOutputBufferLength)
                                      PVOID OutputBuffer,
                                  _In_ ULONG OutputBufferLength, _Out_ PULONG ReturnOutputBufferLength) {
-    PMP_CONNECTION connection = MpConnectionReference((ULONG64)(ULONG_PTR)PortCookie);
+    PMP_CONNECTION connection = MpConnectionLookup((ULONG64)(ULONG_PTR)PortCookie);
     NTSTATUS status;
 
     *ReturnOutputBufferLength = 0;

@@ -13,10 +13,27 @@
 #pragma alloc_text(PAGE, MpReleaseStop)
 #endif
 
+/// A client's status goes before the rule's. A create that a rule fails has been failed in its post-operation [CRE-04].
+_Use_decl_annotations_ VOID MpReleasePrepare(PMP_RECORD Record) {
+    NTSTATUS status = Record->ReleaseStatus;
+
+    NT_ASSERT(Record->State == MpRecordReleasing);
+    MpEvent(MINIPEND_EVENT_KIND_RELEASED, Record, Record->Cause);
+    if (status == STATUS_SUCCESS && Record->Operation != MINIPEND_OPERATION_CREATE) {
+        status = Record->Rule->FailStatus;
+    }
+    if (status != STATUS_SUCCESS && MpFail(Record, status)) {
+        MpHoldCountFailed(Record);
+    }
+    Record->Seen.Status = Record->Data->IoStatus.Status;
+}
+
 /// RELEASING -> done. The record is the caller's; afterwards it is freed, and the instance may be gone.
 _Use_decl_annotations_ VOID MpReleaseRecord(PMP_RECORD Record) {
-    NT_ASSERT(Record->State == MpRecordReleasing);
+    MpReleasePrepare(Record);
     FltCompletePendedPostOperation(Record->Data);
+    // Record->Data and Record->Instance are no longer ours; the event uses the record's own copies.
+    MpEvent(MINIPEND_EVENT_KIND_COMPLETED, Record, Record->Cause);
     MpRecordFree(Record);
 }
 
@@ -28,8 +45,13 @@ static VOID NTAPI MpReleaseThread(_In_ PVOID Context) {
     for (;;) {
         ULONG64 waitUntil;
         BOOLEAN stop;
-        PMP_RECORD record = MpHoldNextDue(&waitUntil, &stop);
+        BOOLEAN watch;
+        PMP_RECORD record = MpHoldNextDue(&waitUntil, &stop, &watch);
 
+        if (watch) {
+            // Before the record: giving that back can take long.
+            MpWatchThreads();
+        }
         if (record != NULL) {
             MpReleaseRecord(record);
         } else if (stop) {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: the rule table, and which rule wins.
+// This module provides: the rule table.
 //
-//   1. one table at a time, made of one immutable rule set per connection; sets are tried in the order in which connections came;
-//   2. matching: the first rule that fits decides, and what it says is copied;
-//   3. replacing a connection's set: a new table is built and swapped in; a match that is under way keeps the old one alive.
+//   1. one table at a time, made of the immutable rule sets of all connections, in the order in which they came first; a set that is replaced keeps
+//      its place;
+//   2. replacing or removing one set: a new table is built and swapped in; a match that is under way keeps the old one alive;
+//   3. at most one persistent set: it is nobody's, stays when its client goes, and is replaced by the next persistent set of anybody.
 //
-// An operation that no rule names costs one plain read of MpRules.Wanted. One that some rule names costs a reference on the table and, only
-// if a rule with a path could match, a name; rules are indexed by operation, so the others are not looked at.
+// An operation that no rule names costs one plain read of MpRules.Wanted. match.c does the rest.
+//
+// Order of commands: a set carries the generation that its reply names. Of two messages about one set that are under way at once, the one with the
+// higher generation wins, whichever is published first.
 
 #include "minipend.h"
 
@@ -17,13 +20,7 @@
 #pragma alloc_text(PAGE, MpRulesDiscardTable)
 #endif
 
-static struct {
-    WDFWAITLOCK WriteLock; ///< One writer at a time.
-    EX_SPIN_LOCK TableLock; ///< Guards Table's value: shared to take a reference, exclusive to swap.
-    PMP_RULE_TABLE Table; ///< NULL: no rules.
-    volatile LONG64 Wanted; ///< Table->Operations, read without the lock: a match under the lock has the last word.
-    volatile LONG64 Generation; ///< The last one given out.
-} MpRules;
+MP_RULES MpRules;
 
 _Use_decl_annotations_ NTSTATUS MpRulesInitialize(VOID) {
     PAGED_CODE();
@@ -48,13 +45,18 @@ _Use_decl_annotations_ ULONG64 MpRulesReserveGeneration(VOID) {
     return (ULONG64)InterlockedIncrement64(&MpRules.Generation);
 }
 
+_Use_decl_annotations_ VOID MpRuleSetReference(PMP_RULE_SET Set) {
+    InterlockedIncrement(&Set->References);
+}
+
 _Use_decl_annotations_ VOID MpRuleSetDereference(PMP_RULE_SET Set) {
     if (InterlockedDecrement(&Set->References) == 0) {
         WdfObjectDelete(Set->Memory);
     }
 }
 
-static PMP_RULE_TABLE MpTableReference(VOID) {
+/// The current table, referenced; NULL: no rules.
+_Use_decl_annotations_ PMP_RULE_TABLE MpTableReference(VOID) {
     KIRQL irql = ExAcquireSpinLockShared(&MpRules.TableLock);
     PMP_RULE_TABLE table = MpRules.Table;
 
@@ -65,86 +67,22 @@ static PMP_RULE_TABLE MpTableReference(VOID) {
     return table;
 }
 
-static VOID MpTableDereference(PMP_RULE_TABLE Table) {
+_Use_decl_annotations_ VOID MpTableDereference(PMP_RULE_TABLE Table) {
     if (InterlockedDecrement(&Table->References) == 0) {
         ULONG i;
 
         for (i = 0; i < Table->Count; i++) {
-            MpRuleSetDereference(Table->Sets[i]);
+            MpRuleSetDereference(Table->Entries[i].Set);
         }
         WdfObjectDelete(Table->Memory);
     }
 }
 
-// ---- matching ---------------------------------------------------------------------------------------------------------
-
-static BOOLEAN MpRuleFits(const MP_RULE *Rule, PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects,
-                          PMP_INSTANCE Instance, PMP_NAME_HANDLE Name, PBOOLEAN NameAsked) {
-    UNICODE_STRING text;
-
-    if (Rule->Volume.Length != 0 &&
-        (Rule->Volume.Length != Instance->VolumeKey.Length ||
-         !RtlEqualMemory(Rule->Volume.Buffer, Instance->VolumeKey.Buffer, Rule->Volume.Length))) {
-        return FALSE;
-    }
-    if (Rule->Path.Length == 0) {
-        return TRUE;
-    }
-    if (!*NameAsked) {
-        *NameAsked = TRUE;
-        MpNameGet(Data, FltObjects, Instance, Name);
-    }
-    if (Name->Name == NULL) {
-        return FALSE;
-    }
-    text.Buffer = Name->Name->Text;
-    text.Length = Name->Name->Bytes;
-    text.MaximumLength = Name->Name->Bytes;
-    return MpPatternMatches(&Rule->Path, &text);
+/// Who takes an operation first (under MpHold.Lock, so that a release command sees it) and asks then is never told of a set that was removed before
+/// that release command was sent.
+_Use_decl_annotations_ BOOLEAN MpRulesSetIsListed(const MP_RULE_SET *Set) {
+    return (BOOLEAN)(ReadAcquire(&Set->Listed) != 0);
 }
-
-/// Finds the rule for the operation. The name, if one was asked for, and a missing one is counted, at most once.
-_Use_decl_annotations_ VOID MpRulesMatch(PFLT_CALLBACK_DATA Data, PCFLT_RELATED_OBJECTS FltObjects,
-                                         PMP_INSTANCE Instance, MINIPEND_OPERATION Operation, PMP_DECISION Decision) {
-    PMP_RULE_TABLE table = MpTableReference();
-    MP_NAME_HANDLE name = {0};
-    BOOLEAN nameAsked = FALSE;
-    ULONG s;
-    ULONG i;
-
-    RtlZeroMemory(Decision, sizeof(*Decision));
-    if (table == NULL) {
-        return;
-    }
-    for (s = 0; s < table->Count && !Decision->Matched; s++) {
-        const MP_RULE_SET *set = table->Sets[s];
-
-        for (i = set->First[Operation]; i < set->First[Operation + 1]; i++) {
-            const MP_RULE *rule = &set->Rules[set->Index[i]];
-
-            if (MpRuleFits(rule, Data, FltObjects, Instance, &name, &nameAsked)) {
-                Decision->Matched = TRUE;
-                Decision->Action = rule->Action;
-                Decision->Queue = rule->Queue;
-                Decision->Flags = rule->Flags;
-                Decision->DelayMs = rule->DelayMs;
-                Decision->RuleId = rule->Id;
-                Decision->Generation = table->Generation;
-                Decision->ConnectionId = set->ConnectionId;
-                break;
-            }
-        }
-    }
-    if (nameAsked) {
-        if (name.Name == NULL) {
-            MP_COUNT(MpCell(Instance, Operation), NameUnavailable);
-        }
-        MpNameRelease(&name);
-    }
-    MpTableDereference(table);
-}
-
-// ---- replacing --------------------------------------------------------------------------------------------------------
 
 /// Memory for a table to publish later, so that publishing cannot fail.
 _Use_decl_annotations_ NTSTATUS MpRulesPrepareTable(PMP_RULE_TABLE *Table) {
@@ -173,54 +111,174 @@ _Use_decl_annotations_ VOID MpRulesDiscardTable(PMP_RULE_TABLE Table) {
     WdfObjectDelete(Table->Memory);
 }
 
-static VOID MpTableAdd(PMP_RULE_TABLE Table, PMP_RULE_SET Set) {
-    NT_ASSERT(Table->Count < MP_MAX_CONNECTIONS);
-    InterlockedIncrement(&Set->References);
-    Table->Sets[Table->Count++] = Set;
-    Table->Operations |= Set->Operations;
-}
-
-/// Makes Set the connection's rules (NULL: none) and takes over Table. The caller keeps its own reference on Set. A set for a connection that is gone by
-/// now is left out: its disconnect has dropped, or will drop, what it had.
-_Use_decl_annotations_ VOID MpRulesPublish(ULONG64 ConnectionId, PMP_RULE_SET Set, PMP_RULE_TABLE Table) {
-    PMP_RULE_TABLE old;
-    BOOLEAN added = FALSE;
-    KIRQL irql;
+/// Two messages of one connection that add sets at once may both find room, so a connection can come to have a few sets more than
+/// MINIPEND_MAX_SETS; MpTableAdd guards the table's own size.
+_Use_decl_annotations_ BOOLEAN MpRulesHaveRoom(ULONG64 ConnectionId, ULONG SetId) {
+    ULONG own = 0;
+    BOOLEAN listed = FALSE;
     ULONG i;
 
     (VOID) WdfWaitLockAcquire(MpRules.WriteLock, NULL);
-    if (Set != NULL && !MpConnectionsIsListed(ConnectionId)) {
-        Set = NULL;
-    }
+    for (i = 0; MpRules.Table != NULL && i < MpRules.Table->Count; i++) {
+        const MP_TABLE_ENTRY *entry = &MpRules.Table->Entries[i];
 
-    // Only writers change Table, and there is one: it may be read without the spin lock.
-    old = MpRules.Table;
-    Table->Generation = Set != NULL ? Set->Generation : MpRulesReserveGeneration();
-    if (old != NULL) {
-        Table->Generation = max(Table->Generation, old->Generation);
-        for (i = 0; i < old->Count; i++) {
-            if (old->Sets[i]->ConnectionId != ConnectionId) {
-                MpTableAdd(Table, old->Sets[i]);
-            } else if (Set != NULL) {
-                // Two messages of one connection can be under way at once: the higher number is the later one, as their replies say.
-                MpTableAdd(Table, old->Sets[i]->Generation > Set->Generation ? old->Sets[i] : Set);
-                added = TRUE;
-            }
+        if (entry->Owner == ConnectionId) {
+            own++;
+            listed = listed || entry->Set->SetId == SetId;
         }
     }
-    if (Set != NULL && !added) {
-        MpTableAdd(Table, Set);
-    }
+    WdfWaitLockRelease(MpRules.WriteLock);
+    return listed || own < MINIPEND_MAX_SETS;
+}
 
+// ---- replacing: all of it under WriteLock ---------------------------------------------------------------------------------
+
+static VOID MpTableAdd(PMP_RULE_TABLE Table, PMP_RULE_SET Set, ULONG64 Owner) {
+    if (Table->Count == MP_MAX_SETS) {
+        // Only when all connections have all their sets, and one adds two at once.
+        return;
+    }
+    MpRuleSetReference(Set);
+    Table->Entries[Table->Count].Set = Set;
+    Table->Entries[Table->Count].Owner = Owner;
+    Table->Count++;
+    Table->Operations |= Set->Operations;
+    Table->GateOperations |= Set->GateOperations;
+}
+
+static BOOLEAN MpTableHas(const MP_RULE_TABLE *Table, const MP_RULE_SET *Set) {
+    ULONG i;
+
+    for (i = 0; i < Table->Count; i++) {
+        if (Table->Entries[i].Set == Set) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/// Makes Table the current one, releases the lock, and lets the old one go.
+static VOID MpTableSwap(PMP_RULE_TABLE Table, ULONG64 Generation) {
+    PMP_RULE_TABLE old = MpRules.Table;
+    KIRQL irql;
+    ULONG i;
+
+    Table->Generation = old != NULL ? max(Generation, old->Generation) : Generation;
+    // A set is in force before it can be matched, and no longer once it cannot.
+    for (i = 0; i < Table->Count; i++) {
+        InterlockedExchange(&Table->Entries[i].Set->Listed, TRUE);
+    }
     irql = ExAcquireSpinLockExclusive(&MpRules.TableLock);
     MpRules.Table = Table;
     InterlockedExchange64(&MpRules.Wanted, (LONG64)Table->Operations);
     ExReleaseSpinLockExclusive(&MpRules.TableLock, irql);
+    for (i = 0; old != NULL && i < old->Count; i++) {
+        if (!MpTableHas(Table, old->Entries[i].Set)) {
+            InterlockedExchange(&old->Entries[i].Set->Listed, FALSE);
+        }
+    }
     WdfWaitLockRelease(MpRules.WriteLock);
 
     if (old != NULL) {
         MpTableDereference(old);
     }
+}
+
+/// Whether the entry is what Set replaces: the same set of the same connection, or the persistent set.
+static BOOLEAN MpReplaces(const MP_RULE_SET *Set, const MP_TABLE_ENTRY *Entry) {
+    return (Entry->Owner == Set->ConnectionId && Entry->Set->SetId == Set->SetId) ||
+           (Set->Persistent && Entry->Set->Persistent);
+}
+
+/// Whether a later command about Set has been published already.
+static BOOLEAN MpIsOvertaken(const MP_RULE_SET *Set) {
+    ULONG i;
+
+    for (i = 0; MpRules.Table != NULL && i < MpRules.Table->Count; i++) {
+        const MP_TABLE_ENTRY *entry = &MpRules.Table->Entries[i];
+
+        if (MpReplaces(Set, entry) && entry->Set->Generation > Set->Generation) {
+            return TRUE;
+        }
+    }
+    for (i = 0; i < MP_REMOVED_SETS; i++) {
+        const MP_REMOVED_SET *removed = &MpRules.Removed[i];
+
+        if (removed->Generation > Set->Generation &&
+            ((removed->ConnectionId == Set->ConnectionId && removed->SetId == Set->SetId) ||
+             (removed->Persistent && Set->Persistent))) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/// Notes that Set, which is empty, removes a set.
+static VOID MpRemember(const MP_RULE_SET *Set) {
+    MP_REMOVED_SET *removed = &MpRules.Removed[MpRules.NextRemoved];
+
+    removed->ConnectionId = Set->ConnectionId;
+    removed->SetId = Set->SetId;
+    removed->Persistent = Set->Persistent;
+    removed->Generation = Set->Generation;
+    MpRules.NextRemoved = (MpRules.NextRemoved + 1) % MP_REMOVED_SETS;
+}
+
+/// A set for a connection that is gone by now is left out, unless it is persistent: its disconnect has dropped, or will drop, what the connection had.
+_Use_decl_annotations_ VOID MpRulesPublish(PMP_RULE_SET Set, PMP_RULE_TABLE Table) {
+    const MP_RULE_TABLE *old;
+    BOOLEAN listed;
+    BOOLEAN done;
+    ULONG64 owner;
+    ULONG i;
+
+    (VOID) WdfWaitLockAcquire(MpRules.WriteLock, NULL);
+    old = MpRules.Table;
+    listed = MpConnectionsIsListed(Set->ConnectionId);
+    owner = listed ? Set->ConnectionId : 0;
+    if (MpIsOvertaken(Set)) {
+        for (i = 0; old != NULL && i < old->Count; i++) {
+            MpTableAdd(Table, old->Entries[i].Set, old->Entries[i].Owner);
+        }
+        MpTableSwap(Table, Set->Generation);
+        return;
+    }
+
+    // Done: there is nothing (more) to add.
+    done = Set->Count == 0 || (!listed && !Set->Persistent);
+    if (Set->Count == 0) {
+        MpRemember(Set);
+    }
+    for (i = 0; old != NULL && i < old->Count; i++) {
+        if (!MpReplaces(Set, &old->Entries[i])) {
+            MpTableAdd(Table, old->Entries[i].Set, old->Entries[i].Owner);
+        } else if (!done) {
+            MpTableAdd(Table, Set, owner);
+            done = TRUE;
+        }
+    }
+    if (!done) {
+        MpTableAdd(Table, Set, owner);
+    }
+    MpTableSwap(Table, Set->Generation);
+}
+
+_Use_decl_annotations_ VOID MpRulesDropConnection(ULONG64 ConnectionId, PMP_RULE_TABLE Table) {
+    const MP_RULE_TABLE *old;
+    ULONG i;
+
+    (VOID) WdfWaitLockAcquire(MpRules.WriteLock, NULL);
+    old = MpRules.Table;
+    for (i = 0; old != NULL && i < old->Count; i++) {
+        const MP_TABLE_ENTRY *entry = &old->Entries[i];
+
+        if (entry->Owner != ConnectionId) {
+            MpTableAdd(Table, entry->Set, entry->Owner);
+        } else if (entry->Set->Persistent) {
+            MpTableAdd(Table, entry->Set, 0);
+        }
+    }
+    MpTableSwap(Table, MpRulesReserveGeneration());
 }
 
 /// At unload, when no callback can come any more.

@@ -64,7 +64,7 @@ function structText(struct, byName) {
 }
 
 function listText(name, entries, doc) {
-  const singular = { OPERATIONS: 'OperationName', REFUSALS: 'RefusalName', DETAILS: 'DetailName' }[name]
+  const singular = listTypes[name]
   const item = (entry) => `  { name: ${quote(entry.name)}, what: ${quote(entry.what)} },`
   return [
     `/** ${doc} The index is the number on the wire. */`,
@@ -72,6 +72,16 @@ function listText(name, entries, doc) {
     ...entries.map(item),
     '] as const',
     `export type ${singular} = (typeof ${name})[number]['name']`,
+    '',
+  ].join('\n')
+}
+
+function floorsText(floors) {
+  return [
+    '/** The shortest time of each histogram bucket, in units of 100 ns. A bucket ends where the next begins; the last has no end. */',
+    'export const HISTOGRAM_FLOORS_100NS: readonly bigint[] = [',
+    ...floors.map((floor) => `  ${floor}n,`),
+    ']',
     '',
   ].join('\n')
 }
@@ -116,6 +126,20 @@ const listDocs = {
   OPERATIONS: 'Operations as counters and rules tell them apart.',
   REFUSALS: 'Why an operation was not pended, in the order of precedence.',
   DETAILS: 'What exactly was wrong with a message.',
+  EVENTS: 'What happens to an operation that a rule selected.',
+  RELEASES: 'Why a held operation was given back.',
+  TOP_LEVEL_IRPS: 'What IoGetTopLevelIrp answered in the post-operation.',
+  THREADS: 'In whose thread the post-operation ran.',
+}
+
+const listTypes = {
+  OPERATIONS: 'OperationName',
+  REFUSALS: 'RefusalName',
+  DETAILS: 'DetailName',
+  EVENTS: 'EventName',
+  RELEASES: 'ReleaseName',
+  TOP_LEVEL_IRPS: 'TopLevelIrpName',
+  THREADS: 'ThreadName',
 }
 
 /** TypeScript source for a parsed layout. */
@@ -132,6 +156,7 @@ export function protocolModule(layout) {
       `export const FILTER_NAME = ${quote(layout.FILTER_NAME)}\n` +
       `export const PROTOCOL_VERSION = ${layout.PROTOCOL_VERSION}\n` +
       `export const DRIVER_VERSION = [${layout.DRIVER_VERSION.join(', ')}] as const\n`,
+    floorsText(layout.HISTOGRAM_FLOORS_100NS),
     ...Object.entries(layout.lists).map(([name, entries]) => listText(name, entries, listDocs[name])),
     ...enums,
     ...nestedFirst.map((struct) => structText(struct, byName)),

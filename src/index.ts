@@ -3,8 +3,8 @@
 // This module provides: the public API, and nothing else.
 
 export { openMinipend } from './client/open.js'
-export { observe, pend } from './client/actions.js'
-export { OPERATION_GROUPS, OPERATION_NAMES } from './client/operations.js'
+export { observe, pend, synchronize, whenSafe } from './client/actions.js'
+export { EVENT_KINDS, MAJOR_FUNCTIONS, OPERATION_GROUPS, OPERATION_NAMES } from './client/operations.js'
 export { inspectInstallation } from './transport/installation.js'
 export {
   AbortedError,
@@ -19,6 +19,8 @@ export {
   ModelStoppedError,
   NotSupportedError,
   ProtocolError,
+  ReleaseError,
+  TimeoutError,
   VersionMismatchError,
 } from './errors/errors.js'
 

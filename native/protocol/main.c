@@ -88,6 +88,8 @@ static void close_named(char bracket) {
         uint64_t *: "u64",                                                                                             \
         MINIPEND_MESSAGE_HEADER: "MESSAGE_HEADER",                                                                     \
         MINIPEND_REPLY_HEADER: "REPLY_HEADER",                                                                         \
+        MINIPEND_SEEN: "SEEN",                                                                                         \
+        MINIPEND_HISTOGRAMS *: "HISTOGRAMS",                                                                           \
         MINIPEND_OPERATION_COUNTERS *: "OPERATION_COUNTERS")
 
 #define STRUCT(Name)                                                                                                   \
@@ -104,7 +106,7 @@ static void close_named(char bracket) {
 
 // Lists of fields and values: the formatter takes the macros for statements.
 // clang-format off
-static void structures(void)
+static void rule_structures(void)
 {
     STRUCT(MESSAGE_HEADER)
     F(SizeBytes) F(Version) F(Command) F(Token)
@@ -120,33 +122,97 @@ static void structures(void)
 
     STRUCT(HELLO_REPLY)
     F(Header) F(ConnectionId) F(DriverVersion) F(OperationCount) F(RefusalCount) F(ProcessorCount) F(MaxHeld)
-    F(MaxDelayMs) F(MaxRules) F(Reserved)
+    F(MaxDelayMs) F(MaxRules) F(MaxSets)
     END_STRUCT
 
     STRUCT(RULE)
-    F(SizeBytes) F(Id) F(Operations) F(Action) F(Queue) F(Hold) F(DelayMs) F(Flags) F(PathBytes) F(VolumeBytes)
+    F(SizeBytes) F(Id) F(Operations) F(Action) F(Queue) F(Hold) F(DelayMs) F(Flags) F(Conditions) F(ProcessId)
+    F(MatchStatus) F(StatusFilter) F(FailStatus) F(EveryNth) F(AtMost) F(ProbabilityPpm) F(MaxHeld) F(Seed)
+    F(PathBytes) F(VolumeBytes) F(Reserved)
     END_STRUCT
 
     STRUCT(SET_RULES_REQUEST)
-    F(Header) F(Count) F(Reserved)
+    F(Header) F(Count) F(SetId) F(Flags) F(Reserved)
     END_STRUCT
 
     STRUCT(SET_RULES_REPLY)
     F(Header) F(Generation)
     END_STRUCT
 
+    STRUCT(SEEN)
+    F(Irql) F(TopLevelIrp) F(Thread) F(Flags) F(IrpFlags) F(Status) F(ProcessId) F(ThreadId)
+    END_STRUCT
+}
+
+static void held_and_event_structures(void)
+{
+    STRUCT(LIST_HELD_REQUEST)
+    F(Header) F(AfterParkSequence) F(Flags) F(MaxEntries)
+    END_STRUCT
+
+    STRUCT(HELD_ENTRY)
+    F(HeldId) F(ParkSequence) F(InstanceId) F(ConnectionId) F(RuleGeneration) F(Taken100ns) F(Due100ns) F(Information)
+    F(SetId) F(RuleId) F(Seen) F(Operation) F(State) F(Hold) F(Action) F(MajorFunction) F(MinorFunction) F(NameChars)
+    F(Reserved) F(Name)
+    END_STRUCT
+
+    STRUCT(LIST_HELD_REPLY)
+    F(Header) F(Time100ns) F(HeldNow) F(Count) F(EntryBytes) F(More) F(Reserved)
+    END_STRUCT
+
+    STRUCT(RELEASE_REQUEST)
+    F(Header) F(HeldId) F(What) F(Flags) F(SetId) F(RuleId) F(Status) F(Reserved)
+    END_STRUCT
+
+    STRUCT(RELEASE_REPLY)
+    F(Header) F(Released) F(StatusNotApplied)
+    END_STRUCT
+
+    STRUCT(SUBSCRIBE_REQUEST)
+    F(Header) F(Kinds) F(Flags) F(RingEvents) F(Reserved)
+    END_STRUCT
+
+    STRUCT(SUBSCRIBE_REPLY)
+    F(Header) F(Sequence) F(RingEvents) F(EventBytes)
+    END_STRUCT
+
+    STRUCT(PULL_EVENTS_REQUEST)
+    F(Header) F(Acknowledge) F(Flags) F(MaxEvents)
+    END_STRUCT
+
+    STRUCT(EVENT)
+    F(Sequence) F(Time100ns) F(HeldId) F(InstanceId) F(ConnectionId) F(RuleGeneration) F(SetId) F(RuleId) F(Seen)
+    F(Kind) F(Operation) F(Cause) F(NameChars) F(Name)
+    END_STRUCT
+
+    STRUCT(PULL_EVENTS_REPLY)
+    F(Header) F(Time100ns) F(Lost) F(Count) F(EventBytes)
+    END_STRUCT
+
+    STRUCT(BELL)
+    F(SizeBytes) F(Version) F(Reasons) F(Count)
+    END_STRUCT
+}
+
+static void counter_structures(void)
+{
     STRUCT(OPERATION_COUNTERS)
     F(PostOperations) F(Unmatched) F(Observed) F(Pended) F(Completed) F(InFlight) F(WhenSafe) F(Synchronized)
-    F(Draining) F(InCallback) F(NameUnavailable) F(FastIoDisallowed) F(Refused) F(Reserved)
+    F(Draining) F(InCallback) F(NameUnavailable) F(FastIoDisallowed) F(Refused) F(InFlightHighWater) F(Waiting)
+    F(Failed)
+    END_STRUCT
+
+    STRUCT(HISTOGRAMS)
+    F(Queue) F(Hold)
     END_STRUCT
 
     STRUCT(INSTANCE)
-    F(InstanceId) F(Flags) F(Reserved) F(Altitude) F(Name) F(Volume) F(Operations)
+    F(InstanceId) F(Flags) F(Reserved) F(Altitude) F(Name) F(Volume) F(Operations) F(Histograms)
     END_STRUCT
 
     STRUCT(COUNTERS_REPLY)
-    F(Header) F(RuleGeneration) F(HeldNow) F(HeldHighWater) F(UnexpectedRefusals) F(InstanceCount) F(InstanceBytes)
-    F(ConnectionCount) F(Reserved)
+    F(Header) F(RuleGeneration) F(HeldNow) F(HeldHighWater) F(UnexpectedRefusals) F(UnexpectedSuccesses) F(Time100ns)
+    F(InstanceCount) F(InstanceBytes) F(ConnectionCount) F(Reserved)
     END_STRUCT
 }
 
@@ -161,38 +227,105 @@ static void lists(void) {
     open_named("DETAILS", '[');
     MINIPEND_DETAIL_LIST(MINIPEND_X_)
     close_named(']');
+    open_named("EVENTS", '[');
+    MINIPEND_EVENT_LIST(MINIPEND_X_)
+    close_named(']');
+    open_named("RELEASES", '[');
+    MINIPEND_RELEASE_LIST(MINIPEND_X_)
+    close_named(']');
+    open_named("TOP_LEVEL_IRPS", '[');
+    MINIPEND_TOP_LEVEL_IRP_LIST(MINIPEND_X_)
+    close_named(']');
+    open_named("THREADS", '[');
+    MINIPEND_THREAD_LIST(MINIPEND_X_)
+    close_named(']');
 #undef MINIPEND_X_
 }
 
 #define V(Prefix, Name) number(#Name, MINIPEND_##Prefix##_##Name);
 
-static void enumerations(void)
+static void rule_enumerations(void)
 {
-    open_named("COMMAND", '{');
-    V(COMMAND, HELLO) V(COMMAND, COUNTERS) V(COMMAND, SET_RULES)
-    close_named('}');
     open_named("ACTION", '{');
-    V(ACTION, OBSERVE) V(ACTION, PEND)
+    V(ACTION, OBSERVE) V(ACTION, PEND) V(ACTION, WHEN_SAFE) V(ACTION, SYNCHRONIZE)
     close_named('}');
     open_named("QUEUE", '{');
     V(QUEUE, NONE) V(QUEUE, CRITICAL) V(QUEUE, DELAYED)
     close_named('}');
     open_named("HOLD", '{');
-    V(HOLD, NONE) V(HOLD, DELAY)
+    V(HOLD, NONE) V(HOLD, DELAY) V(HOLD, GATE)
     close_named('}');
     open_named("RULE_FLAG", '{');
-    V(RULE, KERNEL_MODE) V(RULE, BOOT_VOLUME) V(RULE, PAGING_FILE) V(RULE, FAST_IO_TO_IRP) V(RULE, VALID_FLAGS)
+    V(RULE, KERNEL_MODE) V(RULE, BOOT_VOLUME) V(RULE, PAGING_FILE) V(RULE, FAST_IO_TO_IRP) V(RULE, NAME)
+    V(RULE, AUDIT_TOP_LEVEL_IRP) V(RULE, VALID_FLAGS)
+    close_named('}');
+    open_named("CONDITION", '{');
+    V(CONDITION, USER_MODE) V(CONDITION, KERNEL_MODE) V(CONDITION, PAGING) V(CONDITION, CACHED)
+    V(CONDITION, NON_CACHED) V(CONDITION, VALID)
+    close_named('}');
+    open_named("STATUS_FILTER", '{');
+    V(STATUS_FILTER, ANY) V(STATUS_FILTER, SUCCESS) V(STATUS_FILTER, FAILURE) V(STATUS_FILTER, EXACT)
+    close_named('}');
+}
+
+static void enumerations(void)
+{
+    open_named("COMMAND", '{');
+    V(COMMAND, HELLO) V(COMMAND, COUNTERS) V(COMMAND, SET_RULES) V(COMMAND, LIST_HELD) V(COMMAND, RELEASE)
+    V(COMMAND, SUBSCRIBE) V(COMMAND, PULL_EVENTS)
+    close_named('}');
+    rule_enumerations();
+    open_named("HELD_STATE", '{');
+    V(HELD_STATE, PARKED) V(HELD_STATE, WAITING)
+    close_named('}');
+    open_named("SEEN_FLAG", '{');
+    V(SEEN, KERNEL_MODE) V(SEEN, SYNCHRONOUS) V(SEEN, SYSTEM_BUFFER) V(SEEN, REISSUED) V(SEEN, GENERATED)
+    V(SEEN, NAME_CUT)
+    close_named('}');
+    open_named("SET_RULES_FLAG", '{');
+    V(SET_RULES, PERSIST)
+    close_named('}');
+    open_named("LIST_HELD_FLAG", '{');
+    V(LIST_HELD, OWN) V(LIST_HELD, ARM)
+    close_named('}');
+    open_named("RELEASE_FLAG", '{');
+    V(RELEASE, FORCE)
+    close_named('}');
+    open_named("SUBSCRIBE_FLAG", '{');
+    V(SUBSCRIBE, ALL_CLIENTS)
+    close_named('}');
+    open_named("PULL_EVENTS_FLAG", '{');
+    V(PULL_EVENTS, ARM)
+    close_named('}');
+    open_named("RELEASE_WHAT", '{');
+    V(RELEASE_WHAT, ONE) V(RELEASE_WHAT, RULE) V(RELEASE_WHAT, SET) V(RELEASE_WHAT, ALL)
+    close_named('}');
+    open_named("BELL_REASON", '{');
+    V(BELL, EVENTS) V(BELL, HELD)
     close_named('}');
     open_named("INSTANCE_FLAG", '{');
     V(INSTANCE, BOOT_VOLUME) V(INSTANCE, TEARING_DOWN) V(INSTANCE, RETIRED)
     close_named('}');
     open_named("LIMIT", '{');
     V(MAX, RULES) V(MAX, MESSAGE_BYTES) V(MAX, PATTERN_CHARS) V(MAX, VOLUME_CHARS) V(MAX, ALTITUDE_CHARS)
-    V(MAX, INSTANCE_NAME_CHARS)
+    V(MAX, INSTANCE_NAME_CHARS) V(MAX, SETS) V(MAX, NAME_CHARS) number("EVENT_NAME_CHARS", MINIPEND_EVENT_NAME_CHARS); V(MAX, HELD_ENTRIES)
+    number("MIN_EVENT_RING", MINIPEND_MIN_EVENT_RING); number("MAX_EVENT_RING", MINIPEND_MAX_EVENT_RING); number("DEFAULT_EVENT_RING", MINIPEND_DEFAULT_EVENT_RING); number("DEFAULT_GATE_MS", MINIPEND_DEFAULT_GATE_MS);
+    number("HISTOGRAM_BUCKETS", MINIPEND_HISTOGRAM_BUCKETS);
     close_named('}');
 }
 
 // clang-format on
+
+/// 64-bit numbers, but the largest is 2^32: JSON keeps them exactly.
+static void histogram_floors(void) {
+    separate();
+    text("HISTOGRAM_FLOORS_100NS");
+    putchar(':');
+    for (unsigned bucket = 0; bucket < MINIPEND_HISTOGRAM_BUCKETS; ++bucket) {
+        printf("%c%llu", bucket == 0 ? '[' : ',', (unsigned long long)MINIPEND_BUCKET_FLOOR_100NS(bucket));
+    }
+    putchar(']');
+}
 
 int main(void) {
     g_first = true;
@@ -203,6 +336,7 @@ int main(void) {
     separate();
     printf("\"DRIVER_VERSION\":[%d,%d,%d]", MINIPEND_DRIVER_VERSION_MAJOR, MINIPEND_DRIVER_VERSION_MINOR,
            MINIPEND_DRIVER_VERSION_PATCH);
+    histogram_floors();
     open_named("lists", '{');
     lists();
     close_named('}');
@@ -210,7 +344,9 @@ int main(void) {
     enumerations();
     close_named('}');
     open_named("structs", '[');
-    structures();
+    rule_structures();
+    held_and_event_structures();
+    counter_structures();
     close_named(']');
     printf("}\n");
     return ferror(stdout) != 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: counters as text: the table, one line of it, and the balance.
+// This module provides: counters as text: the table, one line of it, the times, and the balance.
 
 import Table from 'cli-table3'
-import type { Counters, OperationCounters, RefusalCounters } from '../index.js'
+import type { Bounds, Counters, OperationCounters, RefusalCounters } from '../index.js'
 import type { Colors } from './terminal.js'
 
 interface Row {
@@ -12,7 +12,8 @@ interface Row {
   readonly counters: OperationCounters
 }
 
-const interesting = (c: OperationCounters): boolean => c.pended + c.observed + c.refused.total + c.draining > 0n
+const interesting = (c: OperationCounters): boolean =>
+  c.pended + c.observed + c.whenSafe + c.synchronized + c.waiting + c.refused.total + c.draining > 0n
 
 /** The causes that occurred, as in "notIrp 3, paging 1". */
 export function refusalText(refused: RefusalCounters): string {
@@ -20,6 +21,16 @@ export function refusalText(refused: RefusalCounters): string {
     .filter(([name, count]) => name !== 'total' && count > 0n)
     .map(([name, count]) => `${name} ${count}`)
     .join(', ')
+}
+
+/** What became of operations that a rule selected and that were not pended. */
+function notPendedText(c: OperationCounters): string {
+  const others = [
+    ['synchronized', c.synchronized],
+    ['whenSafe', c.whenSafe],
+  ] as const
+  const done = others.filter(([, count]) => count > 0n).map(([name, count]) => `${name} ${count}`)
+  return [...done, refusalText(c.refused)].filter((text) => text !== '').join(', ')
 }
 
 function rowsOf(counters: Counters): Row[] {
@@ -61,16 +72,9 @@ export function countersTable(counters: Counters, colors: Colors): string {
     style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': 0 },
   })
   for (const { volume, operation, counters: c } of rows) {
-    const held = c.inFlight === 0n ? '0' : colors.yellow(String(c.inFlight))
-    table.push([
-      volume,
-      operation,
-      String(c.pended),
-      held,
-      String(c.completed),
-      String(c.observed),
-      refusalText(c.refused),
-    ])
+    const now = c.inFlight + c.waiting
+    const held = now === 0n ? '0' : colors.yellow(String(now))
+    table.push([volume, operation, String(c.pended), held, String(c.completed), String(c.observed), notPendedText(c)])
   }
   // The last column is filled up with blanks.
   return indented(table.toString())
@@ -80,6 +84,27 @@ export function countersTable(counters: Counters, colors: Colors): string {
 export function countersLine(counters: Counters): string {
   const refused = refusalText(counters.refused)
   return `pended ${counters.pended}, held now ${counters.inFlight}, given back ${counters.completed}, not pended ${counters.refused.total}${refused === '' ? '' : ` (${refused})`}`
+}
+
+const MS = 1_000_000n
+
+/** A bound from above: at most so many milliseconds, rounded up; the last bucket has none. */
+function atMostText(bounds: Bounds | undefined): string {
+  if (bounds?.atMost === undefined) {
+    return `more than ${(bounds?.atLeast ?? 0n) / MS} ms`
+  }
+  return bounds.atMost < MS ? 'at most 1 ms' : `at most ${(bounds.atMost + MS - 1n) / MS} ms`
+}
+
+/** How long operations were held, a line for each operation that was; '' when none was. */
+export function timesText(counters: Counters): string {
+  return Object.entries(counters.byOperation)
+    .filter(([, { latencyNs }]) => latencyNs.count > 0n)
+    .map(([operation, { latencyNs: held, failed }]) => {
+      const times = `half of them ${atMostText(held.p50)}, 99 % ${atMostText(held.p99)}, all ${atMostText(held.max)}`
+      return `  ${operation}: given back ${held.count}; held ${times}${failed > 0n ? `; ${failed} with a failure` : ''}`
+    })
+    .join('\n')
 }
 
 /** Both identities with their numbers, and whether they hold. */
@@ -104,6 +129,9 @@ export function balanceText(counters: Counters, colors: Colors): string {
   ]
   if (c.contract.unexpectedRefusal > 0n) {
     lines.push(`  refusals that no documented cause explains: ${c.contract.unexpectedRefusal}`)
+  }
+  if (c.contract.unexpectedSuccess > 0n) {
+    lines.push(`  pended although a top-level IRP was set: ${c.contract.unexpectedSuccess}`)
   }
   const verdict = c.balance.exact
     ? [colors.green('  exact, for every operation of every instance')]

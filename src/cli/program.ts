@@ -11,7 +11,7 @@ import { doctor } from './doctor/doctor.js'
 import { EXIT, exitCodeOf, exitCodesHelp } from './exit-codes.js'
 import { describeError, errorDocument } from './problems.js'
 import { run } from './run/run.js'
-import { instances, rules, stat } from './running-driver.js'
+import { instances, rules, type RulesOptions, stat } from './running-driver.js'
 import { toJson } from './terminal.js'
 
 const EXAMPLES = `
@@ -109,7 +109,15 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
   add('rules', 'the state of the rule table of a driver that is loaded, or rules from a file until Ctrl-C (Windows)')
     .addOption(backendOption())
     .argument('[file]', 'a JSON file with an array of rules, as rules.set() takes them')
-    .action(async (file: string | undefined, options: { backend: BackendName }, command: Command) => {
+    .addOption(new Option('--persist', "the file's rules stay when the command ends"))
+    .addOption(new Option('--clear-persistent', 'remove the rules that stayed').conflicts('persist'))
+    .action(async (file: string | undefined, options: RulesOptions, command: Command) => {
+      if (options.clearPersistent === true && file !== undefined) {
+        command.error('error: --clear-persistent takes no file')
+      }
+      if (options.persist === true && file === undefined) {
+        command.error('error: --persist needs a file')
+      }
       outcome.exitCode = await rules(contextFor(command), options, file)
     })
 

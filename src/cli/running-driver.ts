@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs'
 import Table from 'cli-table3'
 import { type BackendName, type Counters, type Minipend, NotSupportedError, type Rule } from '../index.js'
 import { type CommandContext, sleep } from './command.js'
-import { balanceText, countersLine, countersTable } from './counters-table.js'
+import { balanceText, countersLine, countersTable, timesText } from './counters-table.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { InputError } from './problems.js'
 import { LiveBlock, toJson } from './terminal.js'
@@ -54,7 +54,12 @@ export async function stat(context: CommandContext, options: StatOptions): Promi
   await using mp = await openRunning(context, 'stat', options)
   const live = terminal.interactive && !json && options.watch !== undefined ? new LiveBlock(terminal) : undefined
   const show = (counters: Counters): void => {
-    const text = `${countersTable(counters, terminal.colors)}\n${balanceText(counters, terminal.colors)}`
+    const parts = [
+      countersTable(counters, terminal.colors),
+      timesText(counters),
+      balanceText(counters, terminal.colors),
+    ]
+    const text = parts.filter((part) => part !== '').join('\n')
     if (json) {
       terminal.out(`${options.watch === undefined ? toJson(counters) : JSON.stringify(JSON.parse(toJson(counters)))}\n`)
     } else if (live !== undefined) {
@@ -115,28 +120,42 @@ export function readRulesFile(file: string): readonly Rule[] {
   })
 }
 
-/** Without a file: the state of the rule table. With one: its rules, for as long as the command runs. */
-export async function rules(context: CommandContext, options: RunningOptions, file?: string): Promise<ExitCode> {
+export interface RulesOptions extends RunningOptions {
+  /** The file's rules stay when the command ends. */
+  readonly persist?: boolean | undefined
+  /** Rules that stayed are removed. */
+  readonly clearPersistent?: boolean | undefined
+}
+
+/** Without a file: the state of the rule table. With one: its rules, for as long as the command runs, or for good. */
+export async function rules(context: CommandContext, options: RulesOptions, file?: string): Promise<ExitCode> {
   const { terminal, json, stop } = context
   requireRunningDriver('rules', options.backend, context.platform)
   const wanted = file === undefined ? undefined : readRulesFile(file)
   await using mp = await openRunning(context, 'rules', options)
+  const { persist = false, clearPersistent = false } = options
+  if (clearPersistent) {
+    const { generation } = await mp.rules.clear({ persistent: true })
+    terminal.out(json ? `${toJson({ ruleGeneration: generation })}\n` : 'no persistent rules any more\n')
+    return EXIT.ok
+  }
   if (wanted === undefined) {
     const { ruleGeneration, connections } = await mp.counters()
     terminal.out(
       json
         ? `${toJson({ ruleGeneration, connections })}\n`
-        : `rule generation ${ruleGeneration}; ${connections} connected, this command included\nRules belong to the connection that set them, and end with it.\n`,
+        : `rule generation ${ruleGeneration}; ${connections} connected, this command included\nRules belong to the connection that set them, and end with it, but for persistent ones.\n`,
     )
     return EXIT.ok
   }
-  const { generation } = await mp.rules.set(wanted)
+  const { generation } = await mp.rules.set(wanted, { persist })
+  const until = persist ? 'until `minipend rules --clear-persistent`' : 'until Ctrl-C'
   terminal.out(
     json
       ? `${toJson({ rules: wanted.length, ruleGeneration: generation })}\n`
-      : `${wanted.length} rules are set (generation ${generation}), until Ctrl-C\n`,
+      : `${wanted.length} rules are set (generation ${generation}), ${until}\n`,
   )
-  while (await sleep(60_000, stop)) {
+  while (!persist && (await sleep(60_000, stop))) {
     // The rules last as long as the connection.
   }
   stop.throwIfAborted()

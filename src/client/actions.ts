@@ -2,7 +2,15 @@
 //
 // This module provides: the actions of rules. They are plain data; rules.set() checks them.
 
-import type { ObserveAction, PendAction, PendOptions } from './types.js'
+import type {
+  FailOptions,
+  ObserveAction,
+  PendAction,
+  PendOptions,
+  SynchronizeAction,
+  SynchronizeOptions,
+  WhenSafeAction,
+} from './rule-types.js'
 
 /** Count the operation, nothing else. */
 export function observe(): ObserveAction {
@@ -12,4 +20,17 @@ export function observe(): ObserveAction {
 /** Pend the operation's post-operation through a deferred work item, and give it back after `delayMs`. */
 export function pend(options: PendOptions = {}): PendAction {
   return { ...options, kind: 'pend' }
+}
+
+/** Finish the operation through FltDoCompletionProcessingWhenSafe: at once when the IRQL allows it, else in a worker [SAFE-01]. */
+export function whenSafe(options: FailOptions = {}): WhenSafeAction {
+  return { ...options, kind: 'whenSafe' }
+}
+
+/**
+ * Have the post-operation run in the thread of the pre-operation (FLT_PREOP_SYNCHRONIZE, where that is allowed [SYNC-01]), and let that
+ * thread wait for `delayMs`.
+ */
+export function synchronize(options: SynchronizeOptions = {}): SynchronizeAction {
+  return { ...options, kind: 'synchronize' }
 }

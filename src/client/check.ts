@@ -4,6 +4,9 @@
 // was expected and what was found.
 
 import { closest } from 'fastest-levenshtein'
+import { ntstatusNames, ntstatusValue } from '../errors/tables.js'
+
+const FILTER_MANAGER_FACILITY = 0xc01c
 
 /** Makes the error for a field: (path, message without the path). */
 export type Fail = (field: string, expectation: string) => Error
@@ -23,6 +26,21 @@ export function show(value: unknown): string {
     return `an array of ${value.length}`
   }
   return typeof value === 'object' && value !== null ? 'an object' : String(value)
+}
+
+/**
+ * What `check` returns. An error that it throws has its stack from the caller of `boundary` on: the frames of the checks would
+ * crowd out the caller's own.
+ */
+export function fromCaller<T>(boundary: (...values: never) => unknown, check: () => T): T {
+  try {
+    return check()
+  } catch (error) {
+    if (error instanceof Error) {
+      Error.captureStackTrace(error, boundary)
+    }
+    throw error
+  }
 }
 
 export class Checker {
@@ -91,6 +109,38 @@ export class Checker {
       )
     }
     return value
+  }
+
+  /** An NTSTATUS by name or number, signed or not, as an unsigned number. `what` says which are wanted. */
+  ntstatus(field: string, value: unknown, what: string): number {
+    if (typeof value === 'string') {
+      const found = ntstatusValue(value)
+      if (found === undefined) {
+        const known = ntstatusNames()
+        return this.fail(
+          field,
+          `unknown NTSTATUS ${show(value)}; did you mean "${closest(value, known)}"? A number such as 0xc000007f is taken too`,
+        )
+      }
+      return found
+    }
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < -0x80000000 || value > 0xffffffff) {
+      return this.expected(field, what, value)
+    }
+    return value >>> 0
+  }
+
+  /** An NTSTATUS that an operation may be given back with. */
+  failure(field: string, value: unknown): number {
+    const what = 'a failure, such as "STATUS_DISK_FULL" or 0xc000007f'
+    const status = this.ntstatus(field, value, what)
+    if (status >>> 30 !== 3) {
+      return this.expected(field, what, typeof value === 'number' ? `0x${status.toString(16).padStart(8, '0')}` : value)
+    }
+    if (status >>> 16 === FILTER_MANAGER_FACILITY) {
+      return this.fail(field, `${show(value)} has a meaning to the Filter Manager; no operation may end with it`)
+    }
+    return status
   }
 
   signal(field: string, value: unknown): AbortSignal | undefined {

@@ -22,6 +22,20 @@ export class Lifetime {
     return this.#closed
   }
 
+  /**
+   * Runs what the end does as well, unless the end has come; when it comes meanwhile, a failure is its doing.
+   */
+  async unlessEnded(work: () => Promise<unknown>): Promise<void> {
+    if (this.#closed) {
+      return
+    }
+    await work().catch((error: unknown) => {
+      if (!this.closed) {
+        throw error
+      }
+    })
+  }
+
   /** @throws ClosedError */
   ensureOpen(operation: string): void {
     if (this.#closed) {
@@ -60,7 +74,8 @@ export class Lifetime {
   }
 }
 
-const aborted = (operation: string, stillHeld: boolean, signal: AbortSignal): AbortedError =>
+/** What a caller is told whose signal was aborted. */
+export const abortedError = (operation: string, stillHeld: boolean, signal: AbortSignal): AbortedError =>
   new AbortedError(
     stillHeld
       ? `${operation} was aborted, but the operation has not ended: a held operation cannot be cancelled`
@@ -78,7 +93,7 @@ const aborted = (operation: string, stillHeld: boolean, signal: AbortSignal): Ab
 /** @throws AbortedError when the signal is aborted already */
 export function throwIfAborted(operation: string, signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) {
-    throw aborted(operation, false, signal)
+    throw abortedError(operation, false, signal)
   }
 }
 
@@ -108,12 +123,12 @@ export async function abortable<T>(work: Promise<T>, options: AbortableOptions<T
   const abort = new Promise<never>((_, reject) => {
     onAbort = () => {
       if (cancel === undefined) {
-        reject(aborted(operation, false, signal))
+        reject(abortedError(operation, false, signal))
         return
       }
       cancel()
       timer = setTimeout(() => {
-        reject(aborted(operation, true, signal))
+        reject(abortedError(operation, true, signal))
       }, CANCEL_GRACE_MS)
     }
     signal.addEventListener('abort', onAbort, { once: true })
@@ -127,7 +142,7 @@ export async function abortable<T>(work: Promise<T>, options: AbortableOptions<T
     if (error instanceof AbortedError && discard !== undefined) {
       work.then(discard).catch(() => undefined)
     }
-    throw signal.aborted && isCancelled(error) ? aborted(operation, false, signal) : error
+    throw signal.aborted && isCancelled(error) ? abortedError(operation, false, signal) : error
   } finally {
     clearTimeout(timer)
     if (onAbort !== undefined) {

@@ -3,77 +3,69 @@
 // This module provides: a session as the public API shows it.
 
 import './dispose.js'
-import { InvalidRuleError, MinipendError, VersionMismatchError } from '../errors/errors.js'
-import { DETAILS, OPERATIONS, PROTOCOL_VERSION, REFUSALS } from '../generated/protocol.js'
+import { InvalidOptionError, MinipendError } from '../errors/errors.js'
 import { createIo } from '../io/io.js'
 import type { Io } from '../io/types.js'
-import {
-  countersReplyBytes,
-  decodeCounters,
-  decodeHello,
-  decodeSetRules,
-  encodeCounters,
-  encodeHello,
-  encodeRules,
-  helloReplyBytes,
-  type ReplyHeader,
-  setRulesReplyBytes,
-} from '../transport/messages.js'
-import { countersFrom } from './counters.js'
+import { type CountersReply, countersReplyBytes, decodeCounters, encodeCounters } from '../transport/messages.js'
+import { Checker } from './check.js'
+import { countersFrom, type Snapshot, snapshotBehind, snapshotOf } from './counters.js'
+import { Events } from './events.js'
+import { Gates } from './gates.js'
+import { HeldDesk } from './held.js'
 import { attachInstance, detachInstance } from './instance.js'
 import { abortable, throwIfAborted } from './lifetime.js'
 import { createModel } from './model.js'
-import { type CheckedRule, checkRules } from './rules.js'
+import { Pump } from './pump.js'
+import { RuleTable } from './rule-table.js'
+import { checkRules } from './rules.js'
+import { RuleNames } from './seen.js'
 import type { Session } from './session.js'
 import type {
   AttachOptions,
   BackendName,
   Counters,
+  CountersOptions,
+  EventsOptions,
+  EventStream,
+  ForceOptions,
+  Gate,
+  GateOptions,
+  HeldOperation,
+  HeldOptions,
   HelloInfo,
   Instance,
   Minipend,
   Model,
+  ReleaseOptions,
+  ReleaseResult,
   Rule,
   Rules,
   RulesResult,
   SignalOptions,
   TransportName,
 } from './types.js'
-
-/** Says hello. The connection takes no other message before. */
-export async function greet(session: Session): Promise<HelloInfo> {
-  const threads = await session.transport.clientThreads()
-  const reply = await session.exchange('openMinipend', (head) => encodeHello(head, threads), helloReplyBytes)
-  const hello = decodeHello(reply)
-  if (hello === undefined) {
-    throw session.malformed('openMinipend', `a hello of ${reply.length} bytes instead of ${helloReplyBytes}`)
-  }
-  if (hello.operationCount !== OPERATIONS.length || hello.refusalCount !== REFUSALS.length) {
-    throw new VersionMismatchError(
-      `the driver knows ${hello.operationCount} operations and ${hello.refusalCount} refusal causes, this library ${OPERATIONS.length} and ${REFUSALS.length}`,
-      { driver: hello.version, client: PROTOCOL_VERSION },
-      { operation: 'openMinipend', hint: 'install the driver and the library of the same release' },
-    )
-  }
-  return {
-    driverVersion: hello.driverVersion.join('.'),
-    protocolVersion: hello.version,
-    connectionId: hello.connectionId,
-    processorCount: hello.processorCount,
-    limits: { maxHeld: hello.maxHeld, maxDelayMs: hello.maxDelayMs, maxRules: hello.maxRules },
-  }
-}
+import { Volumes } from './volumes.js'
 
 /** Instances that fit into a reply before a larger one is asked for. */
 const EXPECTED_INSTANCES = 4
+
+const checkerFor = (operation: string): Checker =>
+  new Checker(
+    (field, expectation) => new InvalidOptionError(field, `${operation}: ${field}: ${expectation}`, { operation }),
+  )
 
 export class MinipendSession implements Minipend {
   readonly hello: HelloInfo
   readonly rules: Rules
   readonly io: Io
   readonly #session: Session
-  /** Device names of the DOS names that were used, and back. */
-  readonly #devices = new Map<string, string>()
+  readonly #volumes: Volumes
+  readonly #table: RuleTable
+  readonly #held: HeldDesk
+  readonly #gates: Gates
+  readonly #events: Events
+  /** What counters() counts from. */
+  #baseline: Snapshot | undefined
   #model: Model | undefined
   #closing: Promise<void> | undefined
 
@@ -82,9 +74,16 @@ export class MinipendSession implements Minipend {
     this.hello = hello
     this.io = io
     this.rules = {
-      set: (rules, options = {}) => this.#setRules(rules, options),
-      clear: (options = {}) => this.#setRules([], options),
+      set: (rules, options = {}) => this.#setRules(rules, 'persist', options),
+      clear: (options = {}) => this.#setRules([], 'persistent', options),
     }
+    const names = new RuleNames(hello.connectionId)
+    const pump = new Pump(session)
+    this.#volumes = new Volumes(session.transport, () => this.#readCounters())
+    this.#table = new RuleTable(session, this.#volumes, names)
+    this.#held = new HeldDesk(session, hello.connectionId, this.#volumes, names)
+    this.#gates = new Gates(session, pump, this.#held, this.#table, hello.limits)
+    this.#events = new Events(session, pump, this.#volumes, names)
   }
 
   get backend(): BackendName {
@@ -106,7 +105,7 @@ export class MinipendSession implements Minipend {
 
   async attach(volume: string, options: AttachOptions = {}): Promise<Instance> {
     const instance = await attachInstance(this.#session, volume, options, (on, name) => this.#altitudeOf(on, name))
-    await this.#deviceOf(instance.volume)
+    await this.#volumes.deviceOf(instance.volume)
     return instance
   }
 
@@ -117,10 +116,46 @@ export class MinipendSession implements Minipend {
     return detachInstance(this.#session, instance, options)
   }
 
-  async counters(options: SignalOptions = {}): Promise<Counters> {
+  async counters(options: CountersOptions = {}): Promise<Counters> {
     this.#session.lifetime.ensureOpen('counters')
-    throwIfAborted('counters', options.signal)
-    return abortable(this.#readCounters(), { operation: 'counters', signal: options.signal })
+    const check = checkerFor('counters')
+    const { since, signal } = check.object('options', options, ['since', 'signal'])
+    const base = since === undefined ? this.#baseline : snapshotBehind(since as Counters)
+    if (since !== undefined && base === undefined) {
+      check.expected('since', 'what counters() gave before', since)
+    }
+    const stop = check.signal('signal', signal)
+    throwIfAborted('counters', stop)
+    const read = async (): Promise<Counters> =>
+      countersFrom(snapshotOf(await this.#readCounters()), (device) => this.#volumes.driveOf(device), base)
+    return abortable(read(), { operation: 'counters', signal: stop })
+  }
+
+  async resetCounters(options: SignalOptions = {}): Promise<void> {
+    const operation = 'resetCounters'
+    this.#session.lifetime.ensureOpen(operation)
+    throwIfAborted(operation, options.signal)
+    this.#baseline = snapshotOf(await abortable(this.#readCounters(), { operation, signal: options.signal }))
+  }
+
+  gate(options: GateOptions): Promise<Gate> {
+    return this.#gates.open(options)
+  }
+
+  held(options: HeldOptions = {}): Promise<HeldOperation[]> {
+    return this.#held.all(options)
+  }
+
+  release(id: bigint, options: ReleaseOptions & ForceOptions = {}): Promise<void> {
+    return this.#held.releaseOne('release', id, options)
+  }
+
+  releaseAll(options: ReleaseOptions & ForceOptions = {}): Promise<ReleaseResult> {
+    return this.#held.releaseAll(options)
+  }
+
+  events(options: EventsOptions = {}): Promise<EventStream> {
+    return this.#events.open(options)
   }
 
   close(): Promise<void> {
@@ -132,72 +167,38 @@ export class MinipendSession implements Minipend {
     return this.close()
   }
 
-  async #readCounters(): Promise<Counters> {
+  async #readCounters(): Promise<CountersReply> {
     const reply = await this.#session.exchange('counters', encodeCounters, countersReplyBytes(EXPECTED_INSTANCES))
     const decoded = decodeCounters(reply)
     if (decoded === undefined) {
       throw this.#session.malformed('counters', `counters of ${reply.length} bytes that do not fit together`)
     }
-    const drives = new Map([...this.#devices].map(([drive, device]) => [device.toUpperCase(), drive]))
-    return countersFrom(decoded, (device) => drives.get(device.toUpperCase()))
+    this.#volumes.learn(decoded)
+    return decoded
   }
 
-  async #setRules(rules: readonly Rule[], options: SignalOptions): Promise<RulesResult> {
-    this.#session.lifetime.ensureOpen('rules.set')
+  /** `key`: the option that is about persistent rules. */
+  async #setRules<K extends 'persist' | 'persistent'>(
+    rules: readonly Rule[],
+    key: K,
+    options: SignalOptions & Readonly<Partial<Record<K, boolean | undefined>>>,
+  ): Promise<RulesResult> {
+    const operation = key === 'persist' ? 'rules.set' : 'rules.clear'
+    this.#session.lifetime.ensureOpen(operation)
     const checked = checkRules(rules, this.hello.limits)
-    throwIfAborted('rules.set', options.signal)
-    return abortable(this.#sendRules(checked), { operation: 'rules.set', signal: options.signal })
-  }
-
-  async #sendRules(rules: readonly CheckedRule[]): Promise<RulesResult> {
-    const wire = await Promise.all(
-      rules.map(async (rule, index) => ({
-        ...rule,
-        volume: await this.#ruleVolume(rule.volume, `rules[${index}].volume`),
-      })),
-    )
-    const reply = await this.#session.exchange(
-      'rules.set',
-      (head) => encodeRules(head, wire),
-      setRulesReplyBytes,
-      (header) => ruleRefusal(header, rules),
-    )
-    const decoded = decodeSetRules(reply)
-    if (decoded === undefined) {
-      throw this.#session.malformed('rules.set', `${reply.length} bytes instead of ${setRulesReplyBytes}`)
-    }
-    return { generation: decoded.generation }
-  }
-
-  async #ruleVolume(volume: string, field: string): Promise<string> {
-    if (!volume.endsWith(':')) {
-      return volume
-    }
-    const device = await this.#deviceOf(volume.toUpperCase())
-    if (device === undefined) {
-      throw new InvalidRuleError(field, `${field}: there is no volume "${volume}"`, { operation: 'rules.set' })
-    }
-    return device
-  }
-
-  /** The device name of "D:"; undefined: there is no such DOS name, or the volume has none. */
-  async #deviceOf(volume: string): Promise<string | undefined> {
-    const known = this.#devices.get(volume)
-    if (known !== undefined || !volume.endsWith(':')) {
-      return known
-    }
-    const [error, , device] = await this.#session.transport.queryDosDevice(volume)
-    if (error === 0) {
-      this.#devices.set(volume, device)
-      return device
-    }
-    return undefined
+    const check = checkerFor(operation)
+    const given: Partial<Record<K | 'signal', unknown>> = check.object('options', options, [key, 'signal'])
+    const set = { setId: 0, persist: check.boolean(key, given[key] ?? false) }
+    const signal = check.signal('signal', given.signal)
+    throwIfAborted(operation, signal)
+    const sent = this.#table.set(operation, checked, set, (index) => `rules[${index}]`)
+    return abortable(sent, { operation, signal })
   }
 
   async #altitudeOf(volume: string, name: string): Promise<string> {
-    const device = (await this.#deviceOf(volume)) ?? volume
-    const { byInstance } = await this.#readCounters()
-    const found = byInstance.find((each) => each.name === name && each.volume.toUpperCase() === device.toUpperCase())
+    const device = (await this.#volumes.deviceOf(volume)) ?? volume
+    const { instances } = await this.#readCounters()
+    const found = instances.find((each) => each.name === name && each.volume.toUpperCase() === device.toUpperCase())
     return found?.altitude ?? ''
   }
 
@@ -228,18 +229,4 @@ export class MinipendSession implements Minipend {
       )
     }
   }
-}
-
-/** The driver's own check found something that ours did not. */
-function ruleRefusal(header: ReplyHeader, rules: readonly CheckedRule[]): InvalidRuleError | undefined {
-  const detail = DETAILS[header.detail]
-  const rule = rules[header.index]
-  if (detail === undefined || rule === undefined || !detail.name.startsWith('rule') || detail.name === 'ruleCount') {
-    return undefined
-  }
-  const field = `rules[${header.index}]`
-  return new InvalidRuleError(field, `${field} ("${rule.id}"): the driver refused it: ${detail.what}`, {
-    operation: 'rules.set',
-    hint: 'no rule was changed',
-  })
 }

@@ -13,10 +13,11 @@ import {
   VersionMismatchError,
 } from '../errors/errors.js'
 import { connectError, ERROR_SHUTDOWN_IN_PROGRESS, filterError, hresultFromWin32, ioError } from '../errors/make.js'
+import { DETAIL_HINTS } from '../errors/details.js'
 import { formatNumber, ntstatusName } from '../errors/tables.js'
 import { DETAILS, PORT_NAME, PROTOCOL_VERSION } from '../generated/protocol.js'
 import { decodeReplyHeader, envelope, type Envelope, type ReplyHeader } from '../transport/messages.js'
-import type { Transport, TransportPort } from '../transport/transport.js'
+import type { MessageWait, Transport, TransportPort } from '../transport/transport.js'
 import { Lifetime } from './lifetime.js'
 import { parseReport } from './model.js'
 
@@ -44,6 +45,15 @@ export class Session {
   /** Ends the connection: the driver drops this session's rules and gives back what they hold. */
   async disconnect(): Promise<void> {
     await this.#port?.close()
+  }
+
+  /**
+   * Begins to wait for a message of the driver's, one wait at a time. Undefined: this transport cannot.
+   * @throws ClosedError
+   */
+  listen(output: Uint8Array): MessageWait | undefined {
+    this.lifetime.ensureOpen('wait for the driver')
+    return this.#port?.getMessage?.(output)
   }
 
   filterError(operation: string, what: string, hresult: number): MinipendError {
@@ -131,7 +141,7 @@ export class Session {
     return new ProtocolError(
       name,
       `${operation}: the driver refused it: ${detail?.what ?? name}${where}: ${formatNumber(ntstatus)}`,
-      { operation, ntstatus },
+      { operation, ntstatus, hint: detail === undefined ? undefined : DETAIL_HINTS[detail.name] },
     )
   }
 

@@ -1,11 +1,34 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: the public types of a session with the driver. Types only; io/types.ts has those of file I/O.
+// This module provides: the public types of a session with the driver. Types only; io/types.ts has those of file I/O, and the other
+// *-types.ts those of their subjects.
 
-import type { OperationName, RefusalName } from '../generated/protocol.js'
 import type { Io } from '../io/types.js'
+import type { Counters, CountersOptions } from './counter-types.js'
+import type { EventsOptions, EventStream } from './event-types.js'
+import type {
+  ForceOptions,
+  Gate,
+  GateOptions,
+  HeldOperation,
+  HeldOptions,
+  ReleaseOptions,
+  ReleaseResult,
+} from './held-types.js'
+import type { Rules } from './rule-types.js'
 
-export type { OperationName, RefusalName }
+export type * from './counter-types.js'
+export type * from './event-types.js'
+export type * from './held-types.js'
+export type * from './rule-types.js'
+export type {
+  EventName,
+  OperationName,
+  RefusalName,
+  ReleaseName,
+  ThreadName,
+  TopLevelIrpName,
+} from '../generated/protocol.js'
 
 /** `embedded`: the model inside this process. `windows`: the real Filter Manager of this machine. */
 export type BackendName = 'embedded' | 'windows'
@@ -46,72 +69,12 @@ export interface HelloInfo {
   readonly limits: {
     /** Operations held at once, at most. */
     readonly maxHeld: number
-    /** Longest delay a rule may ask for, in milliseconds. */
+    /** Longest delay or deadline a rule or gate may ask for, in milliseconds. */
     readonly maxDelayMs: number
     readonly maxRules: number
+    /** Rule sets of one session: its rules are one, each gate is one. */
+    readonly maxSets: number
   }
-}
-
-/** Names for more than one operation, or friendlier names for one. */
-export type OperationGroup = 'any' | 'anySetInformation' | 'truncate' | 'list' | 'open'
-
-/** `critical`: CriticalWorkQueue, `delayed`: DelayedWorkQueue. */
-export type WorkQueueName = 'critical' | 'delayed'
-
-export interface PendOptions {
-  /** Milliseconds from the post-operation until it is given back; 0 (default): as soon as the deferred work item has run. */
-  readonly delayMs?: number | undefined
-  /** Work queue of the deferred work item; default delayed. */
-  readonly queue?: WorkQueueName | undefined
-  /**
-   * What happens to matching fast I/O, which may never be pended. `toIrp` (default): it is sent back, so that it comes again as
-   * an IRP, which is pended. `refuse`: it is let through and counted as `refused.notIrp`.
-   */
-  readonly fastIo?: 'toIrp' | 'refuse' | undefined
-}
-
-export interface PendAction extends PendOptions {
-  readonly kind: 'pend'
-}
-
-export interface ObserveAction {
-  readonly kind: 'observe'
-}
-
-export type Action = PendAction | ObserveAction
-
-export interface Rule {
-  /** Your name for it, unique among the rules; default: its place, as in "rule 0". */
-  readonly id?: string | undefined
-  readonly on: readonly (OperationName | OperationGroup)[]
-  /**
-   * Path from the volume's root, without regard to case: `*` is any run of characters, backslashes too, `?` one character. A pattern
-   * that does not start with a backslash matches at any depth. Default: any path.
-   */
-  readonly path?: string | undefined
-  /** A DOS name ("D:") or a device name ("\Device\HarddiskVolume2"). Default: every volume that is attached to. */
-  readonly volume?: string | undefined
-  readonly action: Action
-  /** Lifts safety defaults of the driver for this rule. */
-  readonly allow?:
-    | {
-        readonly kernelMode?: boolean | undefined
-        readonly bootVolume?: boolean | undefined
-        readonly pagingFile?: boolean | undefined
-      }
-    | undefined
-}
-
-export interface RulesResult {
-  /** Of the driver's whole rule table, after the change. */
-  readonly generation: bigint
-}
-
-export interface Rules {
-  /** Replaces all rules of this session at once; the first rule that matches an operation decides. */
-  set(rules: readonly Rule[], options?: SignalOptions): Promise<RulesResult>
-  /** The same as set([]). */
-  clear(options?: SignalOptions): Promise<RulesResult>
 }
 
 export interface AttachOptions extends SignalOptions {
@@ -131,72 +94,6 @@ export interface Instance extends AsyncDisposable {
   readonly detached: boolean
   /** Waits for the operations that are under way; what is held is given back at once. A second call does nothing. */
   detach(options?: SignalOptions): Promise<void>
-}
-
-/** How often the driver did not pend what a rule wanted pended, by cause, in the order of precedence. */
-export type RefusalCounters = Readonly<Record<RefusalName, bigint>> & { readonly total: bigint }
-
-export interface OperationCounters {
-  readonly postOperations: bigint
-  readonly unmatched: bigint
-  readonly observed: bigint
-  readonly pended: bigint
-  readonly completed: bigint
-  readonly inFlight: bigint
-  readonly whenSafe: bigint
-  readonly synchronized: bigint
-  /** Draining calls of operations that no rule wanted pended. */
-  readonly draining: bigint
-  /** Post-operation callbacks whose outcome was not counted yet when the snapshot was taken. */
-  readonly inCallback: bigint
-  /** Operations for which a rule needed a name that could not be had safely. */
-  readonly nameUnavailable: bigint
-  /** Fast I/O sent back, to come again as an IRP; it had no post-operation. */
-  readonly fastIoDisallowed: bigint
-  readonly refused: RefusalCounters
-}
-
-export type CountersByOperation = Readonly<Record<OperationName, OperationCounters>>
-
-export interface InstanceCounters extends OperationCounters {
-  readonly id: bigint
-  readonly name: string
-  readonly altitude: string
-  /** Device name, such as "\Device\HarddiskVolume2". */
-  readonly volume: string
-  /** The volume as it was given to attach() in this session, such as "D:"; undefined when attached elsewhere. */
-  readonly drive: string | undefined
-  readonly bootVolume: boolean
-  readonly tearingDown: boolean
-  readonly byOperation: CountersByOperation
-}
-
-export interface Balance {
-  /** No problem found. */
-  readonly exact: boolean
-  /**
-   * One sentence for each broken identity. `pended == completed + inFlight` holds in every snapshot; the identity of the
-   * post-operations holds at rest (a snapshot taken under load may be torn).
-   */
-  readonly problems: readonly string[]
-}
-
-/** Sums over all instances, those that are gone included, and their parts. */
-export interface Counters extends OperationCounters {
-  readonly byOperation: CountersByOperation
-  readonly byInstance: readonly InstanceCounters[]
-  /** The sum of the instances that are gone. */
-  readonly retired: OperationCounters & { readonly byOperation: CountersByOperation }
-  /** Operations held when the snapshot was taken. */
-  readonly held: bigint
-  readonly heldHighWater: bigint
-  readonly ruleGeneration: bigint
-  readonly connections: number
-  readonly contract: {
-    /** Refusals of FltQueueDeferredIoWorkItem that no documented cause explains. */
-    readonly unexpectedRefusal: bigint
-  }
-  readonly balance: Balance
 }
 
 /** The model's own words: why it stopped, if it did. */
@@ -248,7 +145,20 @@ export interface Minipend extends AsyncDisposable {
     instance: Instance | { readonly volume: string; readonly name: string },
     options?: SignalOptions,
   ): Promise<void>
-  counters(options?: SignalOptions): Promise<Counters>
+  /** What the driver counted: since its instances were attached, since resetCounters(), or since `since`. */
+  counters(options?: CountersOptions): Promise<Counters>
+  /** From now on counters() of this session counts from here. Nothing changes in the driver, nor for other clients. */
+  resetCounters(options?: SignalOptions): Promise<void>
+  /** Opens a gate: what fits is held until it is released. @throws InvalidRuleError; MinipendError TOO_MANY_GATES */
+  gate(options: GateOptions): Promise<Gate>
+  /** What is held at this moment and can be released, in the order in which it was parked. */
+  held(options?: HeldOptions): Promise<HeldOperation[]>
+  /** Gives one held operation back, by its id. @throws ReleaseError */
+  release(id: bigint, options?: ReleaseOptions & ForceOptions): Promise<void>
+  /** Gives back everything that this session holds; with force, everything. Its gates and rules stay. */
+  releaseAll(options?: ReleaseOptions & ForceOptions): Promise<ReleaseResult>
+  /** Events of what becomes of selected operations, from now on. @throws MinipendError EVENTS_IN_USE: one stream at a time */
+  events(options?: EventsOptions): Promise<EventStream>
   /** The rules go, what is held is given back, files are closed, instances detached; the model ends. A second call waits for the first. */
   close(): Promise<void>
 }

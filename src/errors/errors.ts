@@ -171,3 +171,35 @@ export class ModelStoppedError extends MinipendError {
     this.report = report
   }
 }
+
+/** Nothing came within the time given; nothing was changed by waiting. */
+export class TimeoutError extends MinipendError {
+  override readonly name = 'TimeoutError'
+  readonly timeoutMs: number
+
+  constructor(message: string, timeoutMs: number, details: ErrorDetails = {}) {
+    super('TIMEOUT', message, details)
+    this.timeoutMs = timeoutMs
+  }
+}
+
+/**
+ * A held operation could not be released as asked; nothing was changed. `code` says why:
+ * `heldUnknown`: it is not held (any more); `heldForeign`: it is held for another client; `releaseStatus`: it may not be given
+ * back with this status.
+ */
+export class ReleaseError extends MinipendError {
+  override readonly name = 'ReleaseError'
+  /** The operation's id. */
+  readonly id: bigint
+
+  constructor(
+    code: 'heldUnknown' | 'heldForeign' | 'releaseStatus',
+    message: string,
+    id: bigint,
+    details: ErrorDetails = {},
+  ) {
+    super(code, message, details)
+    this.id = id
+  }
+}

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: names of the numbers that the system answers with, and what to do about some of them. Only those that this library or the
-// model meets; another number is shown as a number.
+// This module provides: names of the numbers that the system answers with, and what to do about some of them. A number that is not
+// here is shown as a number.
 
 import type { NamedNumber } from './errors.js'
+import { NTSTATUS_NAMES } from './ntstatus.js'
 
 const WIN32 = new Map<number, string>([
   [1, 'ERROR_INVALID_FUNCTION'],
@@ -66,60 +67,6 @@ const WIN32 = new Map<number, string>([
   [1455, 'ERROR_COMMITMENT_LIMIT'],
   [1460, 'ERROR_TIMEOUT'],
   [1784, 'ERROR_INVALID_USER_BUFFER'],
-])
-
-const NTSTATUS = new Map<number, string>([
-  [0x00000000, 'STATUS_SUCCESS'],
-  [0x00000102, 'STATUS_TIMEOUT'],
-  [0x00000103, 'STATUS_PENDING'],
-  [0x80000002, 'STATUS_DATATYPE_MISALIGNMENT'],
-  [0x80000005, 'STATUS_BUFFER_OVERFLOW'],
-  [0x80000006, 'STATUS_NO_MORE_FILES'],
-  [0xc0000001, 'STATUS_UNSUCCESSFUL'],
-  [0xc0000002, 'STATUS_NOT_IMPLEMENTED'],
-  [0xc0000003, 'STATUS_INVALID_INFO_CLASS'],
-  [0xc0000004, 'STATUS_INFO_LENGTH_MISMATCH'],
-  [0xc0000005, 'STATUS_ACCESS_VIOLATION'],
-  [0xc0000008, 'STATUS_INVALID_HANDLE'],
-  [0xc000000d, 'STATUS_INVALID_PARAMETER'],
-  [0xc000000e, 'STATUS_NO_SUCH_DEVICE'],
-  [0xc000000f, 'STATUS_NO_SUCH_FILE'],
-  [0xc0000010, 'STATUS_INVALID_DEVICE_REQUEST'],
-  [0xc0000011, 'STATUS_END_OF_FILE'],
-  [0xc0000017, 'STATUS_NO_MEMORY'],
-  [0xc0000022, 'STATUS_ACCESS_DENIED'],
-  [0xc0000023, 'STATUS_BUFFER_TOO_SMALL'],
-  [0xc0000033, 'STATUS_OBJECT_NAME_INVALID'],
-  [0xc0000034, 'STATUS_OBJECT_NAME_NOT_FOUND'],
-  [0xc0000035, 'STATUS_OBJECT_NAME_COLLISION'],
-  [0xc0000037, 'STATUS_PORT_DISCONNECTED'],
-  [0xc000003a, 'STATUS_OBJECT_PATH_NOT_FOUND'],
-  [0xc000003b, 'STATUS_OBJECT_PATH_SYNTAX_BAD'],
-  [0xc0000043, 'STATUS_SHARING_VIOLATION'],
-  [0xc0000054, 'STATUS_FILE_LOCK_CONFLICT'],
-  [0xc0000056, 'STATUS_DELETE_PENDING'],
-  [0xc0000059, 'STATUS_REVISION_MISMATCH'],
-  [0xc0000061, 'STATUS_PRIVILEGE_NOT_HELD'],
-  [0xc000007f, 'STATUS_DISK_FULL'],
-  [0xc000009a, 'STATUS_INSUFFICIENT_RESOURCES'],
-  [0xc00000a2, 'STATUS_MEDIA_WRITE_PROTECTED'],
-  [0xc00000ba, 'STATUS_FILE_IS_A_DIRECTORY'],
-  [0xc00000bb, 'STATUS_NOT_SUPPORTED'],
-  [0xc00000d4, 'STATUS_NOT_SAME_DEVICE'],
-  [0xc0000101, 'STATUS_DIRECTORY_NOT_EMPTY'],
-  [0xc0000103, 'STATUS_NOT_A_DIRECTORY'],
-  [0xc0000106, 'STATUS_NAME_TOO_LONG'],
-  [0xc000010e, 'STATUS_IMAGE_ALREADY_LOADED'],
-  [0xc000011e, 'STATUS_MAPPED_FILE_SIZE_ZERO'],
-  [0xc0000120, 'STATUS_CANCELLED'],
-  [0xc0000121, 'STATUS_CANNOT_DELETE'],
-  [0xc0000123, 'STATUS_FILE_DELETED'],
-  [0xc0000128, 'STATUS_FILE_CLOSED'],
-  [0xc0000184, 'STATUS_INVALID_DEVICE_STATE'],
-  [0xc0000185, 'STATUS_IO_DEVICE_ERROR'],
-  [0xc0000206, 'STATUS_INVALID_BUFFER_SIZE'],
-  [0xc0000225, 'STATUS_NOT_FOUND'],
-  [0xc0000243, 'STATUS_USER_MAPPED_FILE'],
 ])
 
 /** Low 16 bits of STATUS_FLT_* and ERROR_FLT_*, which have the same names after the prefix [HR-02]. */
@@ -211,10 +158,19 @@ export function ntstatusName(value: number): NamedNumber {
   const unsigned = value >>> 0
   const filter = unsigned >>> 16 === 0xc01c ? FILTER_MANAGER.get(unsigned & 0xffff) : undefined
   return {
-    name: NTSTATUS.get(unsigned) ?? (filter === undefined ? hex(unsigned) : `STATUS_FLT_${filter}`),
+    name: NTSTATUS_NAMES.get(unsigned) ?? (filter === undefined ? hex(unsigned) : `STATUS_FLT_${filter}`),
     value: unsigned,
   }
 }
+
+const NTSTATUS_VALUES: ReadonlyMap<string, number> = new Map([
+  ...[...NTSTATUS_NAMES].map(([value, name]) => [name, value] as const),
+  ...[...FILTER_MANAGER].map(([low, name]) => [`STATUS_FLT_${name}`, (0xc01c0000 | low) >>> 0] as const),
+])
+
+/** The unsigned value of a name such as STATUS_DISK_FULL; undefined: a name that this library does not know. */
+export const ntstatusValue = (name: string): number | undefined => NTSTATUS_VALUES.get(name)
+export const ntstatusNames = (): readonly string[] => [...NTSTATUS_VALUES.keys()]
 
 /** What an HRESULT of fltlib stands for: a Win32 error or, under the Filter Manager's own facility, an NTSTATUS [HR-01]. */
 export interface ExplainedHresult {

@@ -5,8 +5,8 @@
 import type { BackendName } from '../client/types.js'
 import { InstallationError, NotSupportedError } from '../errors/errors.js'
 import { inspectInstallation, loadModule, requirePart } from './installation.js'
-import type { NativeBackend, NativeModule } from './native.js'
-import type { Transport, TransportOptions } from './transport.js'
+import type { NativeBackend, NativeModule, NativePort } from './native.js'
+import type { Transport, TransportOptions, TransportPort } from './transport.js'
 
 /** Loads the addon. @throws InstallationError */
 export function loadAddon(): NativeModule {
@@ -35,6 +35,18 @@ function openBackend(native: NativeModule, options: TransportOptions): Promise<N
   })
 }
 
+function addonPort(port: NativePort): TransportPort {
+  let calls = 0
+  return {
+    sendMessage: (input, output) => port.sendMessage(input, output),
+    getMessage: (output) => {
+      const id = (calls = (calls + 1) >>> 0)
+      return { promise: port.getMessage(id, output), cancel: () => void port.cancel(id) }
+    },
+    close: () => port.close(),
+  }
+}
+
 /** A transport over a backend that the addon opened. */
 export function addonTransport(
   native: NativeModule,
@@ -56,7 +68,10 @@ export function addonTransport(
     filterAttach: (filter, volume, instance, altitude) => backend.filterAttach(filter, volume, instance, altitude),
     filterDetach: (filter, volume, instance) => backend.filterDetach(filter, volume, instance),
     queryDosDevice: (device) => backend.queryDosDevice(device),
-    connect: (port) => backend.connect(port, new Uint8Array(0)),
+    connect: async (name) => {
+      const [hresult, port] = await backend.connect(name, new Uint8Array(0))
+      return [hresult, port === undefined ? undefined : addonPort(port)]
+    },
     report: () => backend.report(),
     setFault: (functionName, skip, count) => backend.setFault(functionName, skip, count),
     setStorageDelay: (delayMicroseconds) => backend.setStorageDelay(delayMicroseconds),

@@ -73,6 +73,23 @@ export function decode<L extends Layout>(layout: L, view: DataView, offset = 0):
   return Object.fromEntries(entries) as Decoded<L>
 }
 
+/** Reads some fields of a structure: the others may be large. */
+export function decodeFields<L extends Layout, K extends keyof L['fields'] & string>(
+  layout: L,
+  names: readonly K[],
+  view: DataView,
+  offset = 0,
+): Pick<Decoded<L>, K> {
+  const entries = names.map((name) => {
+    const field = layout.fields[name]
+    if (field === undefined) {
+      throw new TypeError(`${layout.name} has no field ${name}`)
+    }
+    return [name, readField(field, view, offset)]
+  })
+  return Object.fromEntries(entries) as Pick<Decoded<L>, K>
+}
+
 function writeScalar(kind: ScalarKind, view: DataView, offset: number, value: number | bigint): void {
   switch (kind) {
     case 'u16':

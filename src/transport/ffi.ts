@@ -89,6 +89,7 @@ function createWorld(libraries: FfiLibraries, options: TransportOptions, driverI
   return new World(libraries.model(), number)
 }
 
+/** Without getMessage: its wait would block the JavaScript thread. */
 class FfiPort implements TransportPort {
   readonly #libraries: FfiLibraries
   readonly #handle: bigint

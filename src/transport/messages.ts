@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: the messages of the protocol as bytes, and the replies as values.
+// This module provides: hello, rules and counters as bytes, and their replies as values; held-messages.ts and event-messages.ts have the
+// other commands.
 //
 // All arrays are made by `new Uint8Array(n)`, whose memory is aligned for the driver's check.
 
@@ -9,15 +10,17 @@ import {
   COUNTERS_REPLY,
   HELLO_REPLY,
   HELLO_REQUEST,
+  HISTOGRAMS,
   INSTANCE,
   MESSAGE_HEADER,
   PROTOCOL_VERSION,
   REPLY_HEADER,
   RULE,
+  SET_RULES_FLAG,
   SET_RULES_REPLY,
   SET_RULES_REQUEST,
 } from '../generated/protocol.js'
-import { type Decoded, decode, encode, viewOf } from './codec.js'
+import { type Decoded, decode, decodeFields, encode, viewOf } from './codec.js'
 import type { ClientThreads } from './transport.js'
 
 /** A rule as the driver takes it. */
@@ -29,10 +32,28 @@ export interface WireRule {
   readonly hold: number
   readonly delayMs: number
   readonly flags: number
+  readonly conditions: number
+  /** 0: any. */
+  readonly processId: number
+  readonly statusFilter: number
+  readonly matchStatus: number
+  /** Signed; 0: none. */
+  readonly failStatus: number
+  readonly everyNth: number
+  readonly atMost: number
+  readonly probabilityPpm: number
+  readonly maxHeld: number
+  readonly seed: bigint
   /** '': any. */
   readonly path: string
   /** Device name; '': any. */
   readonly volume: string
+}
+
+/** Which of a connection's rule sets is replaced. */
+export interface WireSet {
+  readonly setId: number
+  readonly persist: boolean
 }
 
 export interface Envelope {
@@ -42,7 +63,17 @@ export interface Envelope {
 
 export type ReplyHeader = Decoded<typeof REPLY_HEADER>
 export type HelloReply = Decoded<typeof HELLO_REPLY>
-export type InstanceReply = Decoded<typeof INSTANCE>
+
+const INSTANCE_HEAD = ['instanceId', 'flags', 'altitude', 'name', 'volume', 'operations'] as const
+
+export type HistogramKind = keyof typeof HISTOGRAMS.fields
+
+/** An instance's counters; its histograms are read from the reply when they are asked for. */
+export interface InstanceReply extends Pick<Decoded<typeof INSTANCE>, (typeof INSTANCE_HEAD)[number]> {
+  /** `operation`: the driver's number. */
+  histogram(operation: number, kind: HistogramKind): bigint[]
+}
+
 export interface CountersReply extends Decoded<typeof COUNTERS_REPLY> {
   readonly instances: readonly InstanceReply[]
 }
@@ -86,11 +117,25 @@ function writeText(view: DataView, offset: number, text: string): number {
   return offset + 2 * text.length
 }
 
-export function encodeRules(head: Envelope, rules: readonly WireRule[]): Uint8Array {
+const RULES: WireSet = { setId: 0, persist: false }
+
+/** No rules: the set is removed. */
+export function encodeRules(head: Envelope, rules: readonly WireRule[], set: WireSet = RULES): Uint8Array {
   const total = rules.reduce<number>((sum, rule) => sum + ruleBytes(rule), SET_RULES_REQUEST.size)
   const bytes = new Uint8Array(total)
   const view = viewOf(bytes)
-  encode(SET_RULES_REQUEST, { ...head, sizeBytes: total, command: COMMAND.SET_RULES, count: rules.length }, view)
+  encode(
+    SET_RULES_REQUEST,
+    {
+      ...head,
+      sizeBytes: total,
+      command: COMMAND.SET_RULES,
+      count: rules.length,
+      setId: set.setId,
+      flags: set.persist ? SET_RULES_FLAG.PERSIST : 0,
+    },
+    view,
+  )
   let offset: number = SET_RULES_REQUEST.size
   for (const rule of rules) {
     const size = ruleBytes(rule)
@@ -105,6 +150,16 @@ export function encodeRules(head: Envelope, rules: readonly WireRule[]): Uint8Ar
         hold: rule.hold,
         delayMs: rule.delayMs,
         flags: rule.flags,
+        conditions: rule.conditions,
+        processId: rule.processId,
+        matchStatus: rule.matchStatus,
+        statusFilter: rule.statusFilter,
+        failStatus: rule.failStatus,
+        everyNth: rule.everyNth,
+        atMost: rule.atMost,
+        probabilityPpm: rule.probabilityPpm,
+        maxHeld: rule.maxHeld,
+        seed: rule.seed,
         pathBytes: 2 * rule.path.length,
         volumeBytes: 2 * rule.volume.length,
       },
@@ -135,6 +190,14 @@ export function decodeSetRules(reply: Uint8Array): Decoded<typeof SET_RULES_REPL
   return reply.length === SET_RULES_REPLY.size ? decode(SET_RULES_REPLY, viewOf(reply)) : undefined
 }
 
+function decodeInstance(view: DataView, at: number): InstanceReply {
+  const { offset, stride } = INSTANCE.fields.histograms
+  return {
+    ...decodeFields(INSTANCE, INSTANCE_HEAD, view, at),
+    histogram: (operation, kind) => decodeFields(HISTOGRAMS, [kind], view, at + offset + operation * stride)[kind],
+  }
+}
+
 export function decodeCounters(reply: Uint8Array): CountersReply | undefined {
   if (reply.length < COUNTERS_REPLY.size) {
     return undefined
@@ -146,7 +209,7 @@ export function decodeCounters(reply: Uint8Array): CountersReply | undefined {
     return undefined
   }
   const instances = Array.from({ length: head.instanceCount }, (_, i) =>
-    decode(INSTANCE, view, COUNTERS_REPLY.size + i * INSTANCE.size),
+    decodeInstance(view, COUNTERS_REPLY.size + i * INSTANCE.size),
   )
   return { ...head, instances }
 }

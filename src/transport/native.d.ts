@@ -87,6 +87,14 @@ export interface NativeBackend {
 export interface NativePort {
   /** FilterSendMessage. Value: bytes returned. [control] */
   sendMessage(input: Uint8Array, output: Uint8Array): Promise<readonly [Hresult, number]>
+  /**
+   * FilterGetMessage: waits for the driver's next message that wants no reply. Value: bytes of the message; the FILTER_MESSAGE_HEADER
+   * is not among them. One at a time: a second call while one is in flight is a TypeError. `id`: the caller's number for
+   * cancel(). Cancelled, or ended by close(): HRESULT_FROM_WIN32(ERROR_OPERATION_ABORTED). [io]
+   */
+  getMessage(id: number, output: Uint8Array): Promise<readonly [Hresult, number]>
+  /** CancelIoEx on that getMessage. False: it is not in flight. It may end with a message all the same. */
+  cancel(id: number): boolean
   /** CloseHandle. Idempotent. [second control thread, so that it waits for nobody] */
   close(): Promise<void>
 }

@@ -9,8 +9,21 @@ import type { FileResult, Hresult, NativeFile } from './native.js'
 
 export type { FileResult, Hresult }
 
+/** A wait for a message of the driver's. */
+export interface MessageWait {
+  /**
+   * The HRESULT and the bytes of the message in `output`, without the Filter Manager's header. HRESULT_FROM_WIN32(ERROR_OPERATION_ABORTED):
+   * cancelled, or the port was closed. It keeps the event loop alive.
+   */
+  readonly promise: Promise<readonly [Hresult, number]>
+  /** Ends the wait. A message that came first is delivered all the same. */
+  cancel(): void
+}
+
 export interface TransportPort {
   sendMessage(input: Uint8Array, output: Uint8Array): Promise<readonly [Hresult, number]>
+  /** FilterGetMessage, one at a time. Undefined: this transport cannot wait without blocking the event loop. */
+  getMessage?(output: Uint8Array): MessageWait
   close(): Promise<void>
 }
 

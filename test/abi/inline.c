@@ -36,3 +36,14 @@ DECLSPEC_NOINLINE NTSTATUS AbiGuarded(volatile const UCHAR *From, UCHAR *To) {
     }
     return Constant.Length == 16 ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL;
 }
+
+/// The descriptors of a traced event.
+ULONG AbiTrace(REGHANDLE Handle, const ULONG *Value);
+ULONG AbiTrace(REGHANDLE Handle, const ULONG *Value) {
+    EVENT_DESCRIPTOR Event;
+    EVENT_DATA_DESCRIPTOR Data;
+
+    EventDescCreate(&Event, 1, 2, 3, 4, 5, 6, 7);
+    EventDataDescCreate(&Data, Value, sizeof(*Value));
+    return EtwEventEnabled(Handle, &Event) ? Data.Size : Data.Reserved;
+}

@@ -32,8 +32,8 @@ describe('the real driver and the model', () => {
     const error: unknown = await opening.catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(VersionMismatchError)
     expect(error).toMatchObject({
-      message: 'the driver speaks protocol version 1, this library version 9',
-      driver: 1,
+      message: 'the driver speaks protocol version 2, this library version 9',
+      driver: 2,
       client: 9,
       hint: 'install the driver and the library of the same release',
     })

@@ -188,3 +188,19 @@ test('README.md has the refusals of the protocol, in their order', () => {
   const rows = [...section.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1])
   expect(rows).toEqual(REFUSALS.map((refusal) => refusal.name))
 })
+
+describe('DRIVER.md', () => {
+  test('gives the IRQL of every function that a header of the driver declares', () => {
+    const page = read('docs/DRIVER.md')
+    const documented = [...page.matchAll(/^\| `(\w+\.h)` \| (\w+) \| (.*) \|$/gm)].flatMap(([, header, irql, names]) =>
+      inBackticks(names ?? '').map((name) => `${header}: ${name} at ${irql}`),
+    )
+    const declared = filesUnder('driver', ['.h']).flatMap((path) =>
+      [...read(path).matchAll(/_IRQL_requires_max_\((\w+)\)[^;{]*?\b(Mp\w+)\(/g)].map(
+        ([, irql, name]) => `${basename(path)}: ${name} at ${irql}`,
+      ),
+    )
+    expect(declared.length).toBeGreaterThan(50)
+    expect(documented.sort()).toEqual(declared.sort())
+  })
+})

@@ -39,7 +39,8 @@ using RtlNtStatusToDosErrorFunction = decltype(&::RtlNtStatusToDosError);
     X(FilterAttachAtAltitude)                                                                                          \
     X(FilterDetach)                                                                                                    \
     X(FilterConnectCommunicationPort)                                                                                  \
-    X(FilterSendMessage)
+    X(FilterSendMessage)                                                                                               \
+    X(FilterGetMessage)
 
 #define MINIPEND_KERNEL32_FUNCTIONS(X)                                                                                 \
     X(CreateFileW)                                                                                                     \

@@ -80,6 +80,18 @@ uint32_t Backend::thread_id(WorkerThread &thread) const {
     return thread.thread_id;
 }
 
+HANDLE Backend::event_of(WorkerThread &thread) const {
+    if (thread.event == nullptr) {
+        thread.event = api->CreateEventW(nullptr, TRUE, FALSE, nullptr);
+        thread.end = [api = api, event = thread.event] {
+            if (event != nullptr) {
+                api->CloseHandle(event);
+            }
+        };
+    }
+    return thread.event;
+}
+
 void Backend::close() {
     closed_ = true;
     destroy_world();

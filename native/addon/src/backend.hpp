@@ -28,6 +28,10 @@ inline constexpr uint32_t kErrorShutdownInProgress = 1115;
 inline constexpr uint32_t kStatusCancelled = 0xC0000120;
 /// HRESULT_FROM_WIN32(ERROR_INVALID_HANDLE)
 inline constexpr uint32_t kHresultInvalidHandle = 0x80070006;
+/// HRESULT_FROM_WIN32 of an error that is not 0.
+constexpr uint32_t hresult_of(uint32_t error) {
+    return 0x80070000 | (error & 0xFFFF);
+}
 
 /// How a kernel32 call ended. What no call has touched says that the handle (or the backend) is gone.
 struct Outcome {
@@ -75,6 +79,8 @@ class Backend : public std::enable_shared_from_this<Backend> {
     /// The same when the error is known and the NTSTATUS may be that of an OVERLAPPED.
     Outcome failure(uint32_t error, uint32_t status) const;
     uint32_t thread_id(WorkerThread &thread) const;
+    /// The worker thread's event for overlapped calls. Null when it cannot be had: see last_failure().
+    HANDLE event_of(WorkerThread &thread) const;
 
     void add(const std::shared_ptr<HandleState> &handle);
     void remove(const HandleState *handle);

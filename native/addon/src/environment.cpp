@@ -168,9 +168,10 @@ void Environment::settle(Napi::Env env, const std::shared_ptr<Call> &call) {
         // The view may have been detached or shrunk since the call began: its length now is what counts.
         if (view != nullptr &&
             napi_get_typedarray_info(env, view, &type, &length, &data, nullptr, nullptr) == napi_ok) {
-            const size_t bytes = std::min({length, call->bytes->copy_out, call->bytes->size()});
+            const size_t from = std::min(call->bytes->copy_from, call->bytes->size());
+            const size_t bytes = std::min({length, call->bytes->copy_out, call->bytes->size() - from});
             if (bytes != 0) {
-                std::memcpy(data, call->bytes->data(), bytes);
+                std::memcpy(data, call->bytes->data() + from, bytes);
             }
         }
         napi_delete_reference(env, call->destination);

@@ -36,6 +36,7 @@ class Bytes {
     size_t size() const { return size_; }
 
     size_t copy_out = 0; ///< how many of them go back to JavaScript
+    size_t copy_from = 0; ///< from where on
 
   private:
     uint8_t *data_;

@@ -79,18 +79,6 @@ template <class Make> Outcome blocking_call(FileUse &use, WorkerThread &thread, 
     return outcome;
 }
 
-HANDLE event_of(const Backend &backend, WorkerThread &thread) {
-    if (thread.event == nullptr) {
-        thread.event = backend.api->CreateEventW(nullptr, TRUE, FALSE, nullptr);
-        thread.end = [api = backend.api, event = thread.event] {
-            if (event != nullptr) {
-                api->CloseHandle(event);
-            }
-        };
-    }
-    return thread.event;
-}
-
 void set_offset(OVERLAPPED &overlapped, int64_t offset) {
     overlapped.Offset = static_cast<DWORD>(static_cast<uint64_t>(offset));
     overlapped.OffsetHigh = static_cast<DWORD>(static_cast<uint64_t>(offset) >> 32);
@@ -103,7 +91,7 @@ void overlapped_call(FileUse &use, WorkerThread &thread, int64_t offset, const S
     Backend &backend = *use.file->backend;
     OVERLAPPED &overlapped = use.call->overlapped;
     set_offset(overlapped, offset);
-    overlapped.hEvent = event_of(backend, thread);
+    overlapped.hEvent = backend.event_of(thread);
     if (overlapped.hEvent == nullptr) {
         result.outcome = backend.last_failure();
         return;

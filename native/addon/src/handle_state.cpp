@@ -98,6 +98,7 @@ void HandleState::leave() {
 }
 
 Napi::Value HandleState::close(Napi::Env, std::function<Napi::Value(Napi::Env, const Outcome &)> convert) {
+    end_waits();
     Napi::Value promise;
     auto self = shared_from_this();
     auto call = environment->prepare([self, convert](Napi::Env env) { return convert(env, self->outcome_); }, promise);
@@ -122,6 +123,7 @@ Napi::Value HandleState::close(Napi::Env, std::function<Napi::Value(Napi::Env, c
 }
 
 void HandleState::close_unasked() {
+    end_waits();
     std::unique_lock lock(mutex_);
     if (closing_) {
         return;

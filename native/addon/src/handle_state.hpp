@@ -68,6 +68,10 @@ class HandleState : public std::enable_shared_from_this<HandleState> {
     void close_unasked();
     virtual void cancel_all() {}
 
+  protected:
+    /// The handle is about to be closed: ends the calls that may otherwise never leave it.
+    virtual void end_waits() {}
+
   private:
     void begin_close();
     void run_close();

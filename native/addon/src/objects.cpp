@@ -30,6 +30,38 @@ PortState::PortState(std::shared_ptr<Backend> backend, std::shared_ptr<Environme
     : HandleState(backend, std::move(environment), backend->threads->second, handle_closer(backend, handle)),
       handle(handle) {}
 
+std::shared_ptr<MessageCall> PortState::add_message(uint32_t id, size_t size) {
+    std::scoped_lock lock(message_mutex_);
+    if (message_ != nullptr) {
+        return nullptr;
+    }
+    message_ = std::make_shared<MessageCall>(handle, size);
+    message_id_ = id;
+    return message_;
+}
+
+void PortState::remove_message() {
+    std::scoped_lock lock(message_mutex_);
+    message_.reset();
+}
+
+bool PortState::cancel_message(uint32_t id) {
+    std::scoped_lock lock(message_mutex_);
+    return message_ != nullptr && message_id_ == id && submit_cancel(message_);
+}
+
+void PortState::cancel_all() {
+    std::scoped_lock lock(message_mutex_);
+    if (message_ != nullptr) {
+        submit_cancel(message_);
+    }
+}
+
+bool PortState::submit_cancel(std::shared_ptr<MessageCall> call) {
+    return backend->threads->io.submit(
+        [backend = backend, call = std::move(call)](WorkerThread &) { call->cancel(*backend); });
+}
+
 FileState::FileState(std::shared_ptr<Backend> backend, std::shared_ptr<Environment> environment, HANDLE handle,
                      bool overlapped)
     : HandleState(backend, std::move(environment), backend->threads->io, handle_closer(backend, handle)),

@@ -8,11 +8,57 @@
 
 namespace minipend {
 
+/// One FilterGetMessage, from JavaScript's call until the system is done with it.
+class MessageCall {
+  public:
+    /// Room for a message of `size` bytes behind the Filter Manager's header.
+    MessageCall(HANDLE handle, size_t size);
+
+    /// The worker begins. False: it was cancelled before, and must not make the call.
+    bool begin();
+    /// The system has the call: cancel() can end it there. If it came in between, this does.
+    void issued(const Backend &backend);
+    /// The system is done with the call: nothing is cancelled after this returns.
+    void end();
+    /// Ends the call, wherever it is. On a worker thread, because it enters the system.
+    void cancel(const Backend &backend);
+
+    FILTER_MESSAGE_HEADER *message() { return reinterpret_cast<FILTER_MESSAGE_HEADER *>(bytes->data()); }
+
+    OVERLAPPED overlapped{};
+    const SharedBytes bytes;
+
+  private:
+    enum class State { queued, running, issued, done };
+
+    std::mutex mutex_;
+    State state_ = State::queued;
+    bool cancelled_ = false;
+    const HANDLE handle_;
+};
+
 /// A connection to the driver's communication port.
 class PortState final : public HandleState {
   public:
     PortState(std::shared_ptr<Backend> backend, std::shared_ptr<Environment> environment, HANDLE handle);
     const HANDLE handle;
+
+    /// A wait for a message begins; `id` is the caller's number for cancel_message(). Null when one is in flight already.
+    std::shared_ptr<MessageCall> add_message(uint32_t id, size_t size);
+    void remove_message();
+    /// False: the wait with this number is not in flight.
+    bool cancel_message(uint32_t id);
+    void cancel_all() override;
+
+  protected:
+    void end_waits() override { cancel_all(); }
+
+  private:
+    bool submit_cancel(std::shared_ptr<MessageCall> call);
+
+    std::mutex message_mutex_;
+    uint32_t message_id_ = 0;
+    std::shared_ptr<MessageCall> message_;
 };
 
 /// An open file or directory.

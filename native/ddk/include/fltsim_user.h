@@ -6,7 +6,8 @@
 //
 // What differs from Windows: calls that take a name (CreateFileW, FilterLoad, ...) act in the calling thread's current world
 // (FltSimSelectWorld) and fail with ERROR_NOT_READY when there is none; calls that take a handle or a view's address find their world by
-// themselves; a call whose world stops or ends meanwhile fails with ERROR_SHUTDOWN_IN_PROGRESS. There is no current directory:
+// themselves; a call whose world stops or ends meanwhile fails with ERROR_SHUTDOWN_IN_PROGRESS, a call of a
+// thread that FltSimTerminateThread terminated with ERROR_ACCESS_DENIED. There is no current directory:
 // relative paths fail with ERROR_PATH_NOT_FOUND.
 
 #pragma once
@@ -336,6 +337,8 @@ HRESULT FilterConnectCommunicationPort(LPCWSTR lpPortName, DWORD dwOptions, LPCV
                                        LPSECURITY_ATTRIBUTES lpSecurityAttributes, HANDLE *hPort);
 HRESULT FilterSendMessage(HANDLE hPort, LPVOID lpInBuffer, DWORD dwInBufferSize, LPVOID lpOutBuffer,
                           DWORD dwOutBufferSize, LPDWORD lpBytesReturned);
+HRESULT FilterGetMessage(HANDLE hPort, PFILTER_MESSAGE_HEADER lpMessageBuffer, DWORD dwMessageBufferSize,
+                         LPOVERLAPPED lpOverlapped);
 
 // ---- kernel32 ----------------------------------------------------------------------------------------------------------------
 

@@ -9,4 +9,5 @@
 #include "wdm_functions.h"
 #include "wdm_atomic.h"
 #include "wdm_inline.h"
+#include "wdm_trace.h"
 #include "seh.h"

@@ -156,6 +156,9 @@ HANDLE NTAPI PsGetThreadProcessId(_In_ PETHREAD Thread);
 /// IRQL <= DISPATCH_LEVEL.
 HANDLE NTAPI PsGetProcessId(_In_ PEPROCESS Process);
 
+/// IRQL <= APC_LEVEL. The thread is referenced. The result must be looked at.
+NTSTATUS NTAPI PsLookupThreadByThreadId(_In_ HANDLE ThreadId, _Out_ PETHREAD *Thread);
+
 /// IRQL <= DISPATCH_LEVEL.
 BOOLEAN NTAPI PsIsThreadTerminating(_In_ PETHREAD Thread);
 
@@ -178,6 +181,10 @@ void NTAPI IoSetTopLevelIrp(_In_opt_ PIRP Irp);
 NTSTATUS NTAPI ObReferenceObjectByHandle(_In_ HANDLE Handle, _In_ ACCESS_MASK DesiredAccess,
                                          _In_opt_ POBJECT_TYPE ObjectType, _In_ KPROCESSOR_MODE AccessMode,
                                          _Out_ PVOID *Object, _Out_opt_ POBJECT_HANDLE_INFORMATION HandleInformation);
+
+/// IRQL <= DISPATCH_LEVEL.
+NTSTATUS NTAPI ObReferenceObjectByPointer(_In_ PVOID Object, _In_ ACCESS_MASK DesiredAccess,
+                                          _In_opt_ POBJECT_TYPE ObjectType, _In_ KPROCESSOR_MODE AccessMode);
 
 /// IRQL <= DISPATCH_LEVEL.
 LONG_PTR NTAPI ObfReferenceObject(_In_ PVOID Object);

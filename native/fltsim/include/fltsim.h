@@ -56,7 +56,25 @@ FLTSIM_API size_t FltSimReport(FLTSIM_WORLD World, char *Json, size_t Bytes);
 
 /// Fault switches: the next Count calls of the named kernel function (e.g. "FltAllocateDeferredIoWorkItem") made by the driver
 /// fail in their documented way, after the first Skip calls went through. Count 0 switches off. -1: no such switch.
+/// "FltQueueDeferredIoWorkItem:TopLevelIrp" is the opposite of a failure: calls under a top-level IRP, which the documents say are refused, are accepted.
 FLTSIM_API int FltSimSetFault(FLTSIM_WORLD World, const char *Function, uint32_t Skip, uint32_t Count);
+
+/// Stops a driver's service ("minipend"), as `sc stop` does: the mandatory unload that a filter cannot veto. Waits for its end. *Status is the NTSTATUS.
+/// Returns 0, or -1 when there is no such world or it stopped first.
+FLTSIM_API int FltSimStopService(FLTSIM_WORLD World, const char *Service, int32_t *Status);
+
+/// Dismounts a volume ("D:") with whatever is open on it: its instances are torn down with the reason VOLUME_DISMOUNT, calls on open files fail
+/// with STATUS_VOLUME_DISMOUNTED, the next open mounts it again. *Status is the NTSTATUS (STATUS_ACCESS_DENIED for the boot volume). Returns as above.
+FLTSIM_API int FltSimDismountVolume(FLTSIM_WORLD World, const char *Volume, int32_t *Status);
+
+/// A client's thread is terminated, as when its process is killed: it is terminating from now on. What it waits for in user mode ends; a system
+/// call that is under way goes on until its operation has ended; every later call of the thread fails with ERROR_ACCESS_DENIED
+/// (STATUS_THREAD_IS_TERMINATING). ThreadId is GetCurrentThreadId's. Handles stay open. Returns 0; -1 when there is no such world or client's thread.
+FLTSIM_API int FltSimTerminateThread(FLTSIM_WORLD World, uint32_t ThreadId);
+
+/// A trace session turns every event provider on (those that register later as well) or off. Level 0: events of every level; MatchAnyKeyword 0: of
+/// every keyword. Returns 0 or -1.
+FLTSIM_API int FltSimEnableTrace(FLTSIM_WORLD World, int Enable, uint8_t Level, uint64_t MatchAnyKeyword);
 
 /// How long the storage of all volumes takes from now on for a non-cached request that is no paging I/O, in microseconds of the world's
 /// clock. 0: the default, 50 to 500, drawn for each request. A request under way keeps its own. Returns 0, or -1 when there is no such world.

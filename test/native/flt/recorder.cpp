@@ -4,6 +4,8 @@
 
 #include "flt/recorder.hpp"
 
+#include "fltsim.h"
+
 namespace recorder {
 
 namespace {
@@ -270,9 +272,24 @@ void Bench::start(const char *name, std::function<void()> fn) {
     world.spawn(name, world.client_process(), std::move(fn));
 }
 
+namespace {
+
+/// A world that stopped never left its test body: what its drivers left here goes, before and after.
+struct Forget {
+    Forget() { now(); }
+    ~Forget() { now(); }
+    Forget(const Forget &) = delete;
+    Forget &operator=(const Forget &) = delete;
+    static void now() {
+        g_drivers.clear();
+        g_unloading = nullptr;
+    }
+};
+
+} // namespace
+
 std::string run(const std::function<void(Bench &)> &fn, uint64_t seed) {
-    g_drivers.clear(); // a world that stopped never left its test body
-    g_unloading = nullptr;
+    const Forget forget;
     std::unique_ptr<Bench> bench; // outlives the world's operations
     World world(check::virtual_world(seed));
     world.host_call([&] {
@@ -286,6 +303,41 @@ std::string run(const std::function<void(Bench &)> &fn, uint64_t seed) {
         });
     }
     return world.report_json();
+}
+
+std::string run_known(Executor executor, const std::function<void(Bench &)> &fn, uint64_t seed) {
+    const Forget forget;
+    std::unique_ptr<Bench> bench;
+    const bool threads = executor == Executor::Threads;
+    FLTSIM_OPTIONS options{sizeof(FLTSIM_OPTIONS),
+                           2,
+                           seed,
+                           static_cast<uint32_t>(threads ? FLTSIM_CLOCK_WALL : FLTSIM_CLOCK_VIRTUAL),
+                           static_cast<uint32_t>(threads ? FLTSIM_EXECUTOR_THREADS : FLTSIM_EXECUTOR_FIBERS),
+                           ""};
+    char message[200] = {};
+    const FLTSIM_WORLD number = FltSimCreateWorld(&options, message, sizeof message);
+    if (number == 0) {
+        check::failed(__FILE__, __LINE__, message);
+        return "";
+    }
+    std::string report;
+    {
+        const auto world = world_by_number(number);
+        world->host_call([&] {
+            bench = std::make_unique<Bench>(*world);
+            fn(*bench);
+        });
+        if (!world->stopped()) {
+            world->host_call([&] {
+                KernelCall call("shutdown");
+                world->flt->shutdown();
+            });
+        }
+        report = world->report_json();
+    }
+    FltSimDestroyWorld(number);
+    return report;
 }
 
 std::string rule_of(const std::string &report) {

@@ -91,6 +91,11 @@ struct Bench {
 
 /// Makes a world, runs `fn` in it, shuts it down; the report.
 std::string run(const std::function<void(Bench &)> &fn, uint64_t seed = 1);
+
+/// A world that host programs know (fltsim.h), so that the user-side calls work inside: fibers on a virtual clock, or real threads, where a broken
+/// rule ends the process.
+enum class Executor { Fibers, Threads };
+std::string run_known(Executor executor, const std::function<void(Bench &)> &fn, uint64_t seed = 1);
 /// "rule: text" of the stop, or "" (for messages).
 std::string rule_of(const std::string &report);
 

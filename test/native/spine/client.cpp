@@ -2,6 +2,7 @@
 //
 // This module provides: the client of the driver's port (spine.hpp).
 
+#include <algorithm>
 #include <cstring>
 
 #include "spine.hpp"
@@ -24,9 +25,19 @@ void append_rule(const Rule &rule, std::vector<uint64_t> *message) {
     head.Operations = rule.operations;
     head.Action = rule.action;
     head.Queue = rule.action == MINIPEND_ACTION_PEND ? rule.queue : uint32_t{MINIPEND_QUEUE_NONE};
-    head.Hold = rule.delayMs != 0 ? MINIPEND_HOLD_DELAY : MINIPEND_HOLD_NONE;
+    head.Hold = rule.hold.value_or(rule.delayMs != 0 ? uint32_t{MINIPEND_HOLD_DELAY} : uint32_t{MINIPEND_HOLD_NONE});
     head.DelayMs = rule.delayMs;
     head.Flags = rule.flags;
+    head.Conditions = rule.conditions;
+    head.ProcessId = rule.processId;
+    head.MatchStatus = rule.matchStatus;
+    head.StatusFilter = rule.statusFilter;
+    head.FailStatus = rule.failStatus;
+    head.EveryNth = rule.everyNth;
+    head.AtMost = rule.atMost;
+    head.ProbabilityPpm = rule.probabilityPpm;
+    head.MaxHeld = rule.maxHeld;
+    head.Seed = rule.seed;
     head.PathBytes = static_cast<uint16_t>(rule.path.size() * sizeof(char16_t));
     head.VolumeBytes = static_cast<uint16_t>(rule.volume.size() * sizeof(char16_t));
     std::vector<uint64_t> words(head.SizeBytes / 8);
@@ -48,7 +59,7 @@ bool operation_balanced(const MINIPEND_OPERATION_COUNTERS &c, bool at_rest) {
     if (!at_rest) {
         return true;
     }
-    return c.InFlight == 0 && c.InCallback == 0 &&
+    return c.InFlight == 0 && c.Waiting == 0 && c.InCallback == 0 &&
            c.PostOperations == c.Unmatched + c.Observed + c.Pended + c.WhenSafe + c.Synchronized + refused + c.Draining;
 }
 
@@ -76,7 +87,7 @@ const MINIPEND_INSTANCE &Counters::instance(size_t index) const & {
 }
 
 MINIPEND_OPERATION_COUNTERS Counters::total(MINIPEND_OPERATION operation) const {
-    // All members are 64-bit counts.
+    // All members are 64-bit counts; the high water of the sum is no high water, and nobody asks for it here.
     constexpr size_t members = sizeof(MINIPEND_OPERATION_COUNTERS) / sizeof(uint64_t);
     uint64_t sum[members] = {};
     for (size_t i = 0; i < head().InstanceCount; ++i) {
@@ -120,7 +131,7 @@ Client::Client(uint32_t control_thread) {
     CHECK(hello_.Header.Token == 7);
 }
 
-MINIPEND_REPLY_HEADER Client::set_rules(const std::vector<Rule> &rules) const {
+MINIPEND_REPLY_HEADER Client::set_rules(const std::vector<Rule> &rules, uint32_t set_id, uint32_t flags) const {
     std::vector<uint64_t> message(sizeof(MINIPEND_SET_RULES_REQUEST) / 8);
     for (const Rule &rule : rules) {
         append_rule(rule, &message);
@@ -129,6 +140,8 @@ MINIPEND_REPLY_HEADER Client::set_rules(const std::vector<Rule> &rules) const {
     const auto bytes = static_cast<uint32_t>(message.size() * 8);
     request.Header = {bytes, MINIPEND_PROTOCOL_VERSION, MINIPEND_COMMAND_SET_RULES, 8};
     request.Count = static_cast<uint32_t>(rules.size());
+    request.SetId = set_id;
+    request.Flags = flags;
     std::memcpy(message.data(), &request, sizeof(request));
     std::vector<uint64_t> reply(sizeof(MINIPEND_SET_RULES_REPLY) / 8);
     CHECK(send_raw(port_, message, bytes, &reply) == S_OK);
@@ -136,6 +149,121 @@ MINIPEND_REPLY_HEADER Client::set_rules(const std::vector<Rule> &rules) const {
     need(reply.size() * 8 >= sizeof(head), "set rules: the reply is too short");
     std::memcpy(&head, reply.data(), sizeof(head));
     return head;
+}
+
+template <class Request>
+std::vector<uint64_t> Client::ask(Request request, uint16_t command, size_t reply_bytes_max) const {
+    request.Header = {sizeof(request), MINIPEND_PROTOCOL_VERSION, command, 10};
+    std::vector<uint64_t> message(sizeof(request) / 8);
+    std::memcpy(message.data(), &request, sizeof(request));
+    std::vector<uint64_t> reply(reply_bytes_max / 8);
+    CHECK(send_raw(port_, message, sizeof(request), &reply) == S_OK);
+    need(reply.size() * 8 >= sizeof(MINIPEND_REPLY_HEADER), "the reply is too short");
+    return reply;
+}
+
+namespace {
+
+/// A reply's structure; of a fault, only its head.
+template <class Reply> Reply reply_of(const std::vector<uint64_t> &words) {
+    Reply reply{};
+    std::memcpy(&reply, words.data(), std::min(sizeof(reply), words.size() * 8));
+    return reply;
+}
+
+/// What follows a reply's structure.
+template <class Item> std::vector<Item> items_of(const std::vector<uint64_t> &words, size_t head, size_t count) {
+    need(words.size() * 8 >= head + count * sizeof(Item), "the reply is shorter than its count says");
+    std::vector<Item> items(count);
+    if (count != 0) { // an empty vector has no memory to name
+        std::memcpy(items.data(), words.data() + head / 8, count * sizeof(Item));
+    }
+    return items;
+}
+
+} // namespace
+
+HeldList Client::list_held(uint32_t flags, uint64_t after_park_sequence, uint32_t max_entries) const {
+    MINIPEND_LIST_HELD_REQUEST request{};
+    request.AfterParkSequence = after_park_sequence;
+    request.Flags = flags;
+    request.MaxEntries = max_entries;
+    const auto words = ask(request, MINIPEND_COMMAND_LIST_HELD, REPLY_BYTES_MAX);
+    HeldList list{reply_of<MINIPEND_LIST_HELD_REPLY>(words)};
+    CHECK(list.reply.Header.Status == STATUS_SUCCESS);
+    CHECK(list.reply.EntryBytes == sizeof(MINIPEND_HELD_ENTRY));
+    list.entries = items_of<MINIPEND_HELD_ENTRY>(words, sizeof(list.reply), list.reply.Count);
+    return list;
+}
+
+HeldList Client::held(size_t count, uint32_t flags) const {
+    HeldList list;
+    CHECK(eventually([&] {
+        list = list_held(flags);
+        return list.entries.size() >= count;
+    }));
+    need(list.entries.size() >= count, "not so many operations are held");
+    return list;
+}
+
+MINIPEND_RELEASE_REPLY Client::release(MINIPEND_RELEASE_REQUEST request) const {
+    return reply_of<MINIPEND_RELEASE_REPLY>(ask(request, MINIPEND_COMMAND_RELEASE, sizeof(MINIPEND_RELEASE_REPLY)));
+}
+
+MINIPEND_RELEASE_REPLY Client::release_one(uint64_t held_id, NTSTATUS status, uint32_t flags) const {
+    MINIPEND_RELEASE_REQUEST request{};
+    request.What = MINIPEND_RELEASE_WHAT_ONE;
+    request.HeldId = held_id;
+    request.Status = status;
+    request.Flags = flags;
+    return release(request);
+}
+
+MINIPEND_RELEASE_REPLY Client::release_rule(uint32_t set_id, uint32_t rule_id, NTSTATUS status) const {
+    MINIPEND_RELEASE_REQUEST request{};
+    request.What = MINIPEND_RELEASE_WHAT_RULE;
+    request.SetId = set_id;
+    request.RuleId = rule_id;
+    request.Status = status;
+    return release(request);
+}
+
+MINIPEND_RELEASE_REPLY Client::release_set(uint32_t set_id, NTSTATUS status) const {
+    MINIPEND_RELEASE_REQUEST request{};
+    request.What = MINIPEND_RELEASE_WHAT_SET;
+    request.SetId = set_id;
+    request.Status = status;
+    return release(request);
+}
+
+MINIPEND_RELEASE_REPLY Client::release_all(NTSTATUS status, uint32_t flags) const {
+    MINIPEND_RELEASE_REQUEST request{};
+    request.What = MINIPEND_RELEASE_WHAT_ALL;
+    request.Status = status;
+    request.Flags = flags;
+    return release(request);
+}
+
+MINIPEND_SUBSCRIBE_REPLY Client::subscribe(uint32_t kinds, uint32_t flags, uint32_t ring_events) const {
+    MINIPEND_SUBSCRIBE_REQUEST request{};
+    request.Kinds = kinds;
+    request.Flags = flags;
+    request.RingEvents = ring_events;
+    return reply_of<MINIPEND_SUBSCRIBE_REPLY>(
+        ask(request, MINIPEND_COMMAND_SUBSCRIBE, sizeof(MINIPEND_SUBSCRIBE_REPLY)));
+}
+
+Events Client::pull(uint64_t acknowledge, uint32_t flags, uint32_t max_events) const {
+    MINIPEND_PULL_EVENTS_REQUEST request{};
+    request.Acknowledge = acknowledge;
+    request.Flags = flags;
+    request.MaxEvents = max_events;
+    const auto words = ask(request, MINIPEND_COMMAND_PULL_EVENTS, REPLY_BYTES_MAX);
+    Events events{reply_of<MINIPEND_PULL_EVENTS_REPLY>(words)};
+    CHECK(events.reply.Header.Status == STATUS_SUCCESS);
+    CHECK(events.reply.EventBytes == sizeof(MINIPEND_EVENT));
+    events.events = items_of<MINIPEND_EVENT>(words, sizeof(events.reply), events.reply.Count);
+    return events;
 }
 
 Counters Client::counters() const {

@@ -49,8 +49,11 @@ SPINE_TEST(a_load_that_fails_leaves_nothing) {
              {"WdfMemoryCreate", 0},
              {"PsCreateSystemThread", 0},
              {"PsCreateSystemThread", 1},
+             {"PsCreateSystemThread", 2}, // the bell's
              {"ObReferenceObjectByHandle", 0, NO_ACCESS},
              {"ObReferenceObjectByHandle", 1, NO_ACCESS},
+             {"ObReferenceObjectByHandle", 3, NO_ACCESS},
+             {"EtwRegister", 0, HRESULT_FROM_WIN32(ERROR_NOT_ENOUGH_MEMORY)},
              {"FltRegisterFilter", 0},
              {"FltBuildDefaultSecurityDescriptor", 0},
              {"FltCreateCommunicationPort", 0},
@@ -186,8 +189,8 @@ SPINE_TEST(names_that_are_not_to_be_had) {
         arm(world, fault);
         CHECK_EQ(file.rename(u"D:\\b"), 0u);
         CHECK(fired(world, fault));
-        CHECK_EQ(file.rename(u"D:\\a"), 0u); // was \b: no match, by name
-        CHECK_EQ(file.rename(u"D:\\c"), 0u);
+        CHECK_EQ(file.rename(u"D:\\c"), 0u); // was \b: no match, by name
+        CHECK_EQ(file.rename(u"D:\\a"), 0u); // by its target
         const auto renames = client.counters_at_rest().total(MINIPEND_OPERATION_RENAME);
         CHECK_EQ(renames.Pended, matches ? 2u : 1u);
         CHECK_EQ(renames.Unmatched, matches ? 1u : 2u);
@@ -246,11 +249,13 @@ SPINE_TEST(the_first_rule_that_fits_decides) {
     CHECK_EQ(renames().Observed, 1u);
     CHECK_EQ(file.rename(u"D:\\c"), 0u);
     CHECK_EQ(renames().Pended, 1u);
-    CHECK_EQ(file.rename(u"D:\\a"), 0u);
+    CHECK_EQ(file.rename(u"D:\\d"), 0u);
     CHECK_EQ(renames().Unmatched, 1u);
+    CHECK_EQ(file.rename(u"D:\\e"), 0u);
+    CHECK_EQ(renames().Unmatched, 2u);
     // What the one leaves over the other gets.
-    CHECK_EQ(newest.set_rules({observe(u"\\b"), pend_renames(0)}).Status, STATUS_SUCCESS);
-    CHECK_EQ(file.rename(u"D:\\b"), 0u);
+    CHECK_EQ(newest.set_rules({observe(u"\\e"), pend_renames(0)}).Status, STATUS_SUCCESS);
+    CHECK_EQ(file.rename(u"D:\\f"), 0u);
     CHECK_EQ(renames().Observed, 2u);
     CHECK_EQ(file.rename(u"D:\\c"), 0u);
     CHECK_EQ(renames().Pended, 2u);
@@ -298,7 +303,9 @@ SPINE_TEST(nothing_grows_while_the_driver_stays_loaded) {
     size_t before = 0;
     for (int i = 0; i < rounds; ++i) {
         {
-            const Client client;
+            const Client client(GetCurrentThreadId() + 1); // no thread of that number
+            CHECK_EQ(client.subscribe().Header.Status, STATUS_SUCCESS);
+            CHECK_EQ(client.subscribe(1, 0, MINIPEND_MAX_EVENT_RING).Header.Status, STATUS_SUCCESS);
             CHECK_EQ(client.set_rules({pend_renames(0, u"a"), pend_renames(1)}).Status, STATUS_SUCCESS);
             CHECK_EQ(client.set_rules({pend_renames(0, u"\\a")}).Status, STATUS_SUCCESS);
             CHECK_EQ(file.rename(u"D:\\b"), 0u);

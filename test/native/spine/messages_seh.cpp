@@ -76,3 +76,56 @@ SPINE_TEST(buffers_that_are_not_there_change_nothing) {
     CHECK_EQ(port.send(in.before(sizeof(rule)), sizeof(rule), out.before(64), 64), S_OK);
     CHECK(watcher.counters().head().RuleGeneration > 0);
 }
+
+/// A command whose reply cannot be written has done nothing: what it would have released, taken out of a ring or replaced is as it was.
+SPINE_TEST(replies_that_cannot_be_written_change_nothing) {
+    TestWorld world(executor);
+    load_and_attach({u"D:"});
+    const Client client;
+    Edge out;
+    const auto send = [&](auto request, uint16_t command) {
+        request.Header = head_of(sizeof(request), command);
+        DWORD returned = 0xCC;
+        // The reply begins before the edge and goes on behind it.
+        const HRESULT answer =
+            FilterSendMessage(client.port(), &request, sizeof(request), out.before(40), 1 << 20, &returned);
+        CHECK_EQ(returned, 0u);
+        return answer;
+    };
+    CHECK_EQ(client.set_rules({gate_rule(bit(MINIPEND_OPERATION_RENAME), LONG_MS)}, 1).Status, STATUS_SUCCESS);
+    CHECK_EQ(client.subscribe(1u << MINIPEND_EVENT_KIND_TAKEN).Header.Status, STATUS_SUCCESS);
+    const File file = File::create(u"D:\\a");
+    auto rename = world.start([&] { return file.rename(u"D:\\b"); });
+    const uint64_t id = client.held(1).entries[0].HeldId;
+
+    MINIPEND_PULL_EVENTS_REQUEST pull{};
+    pull.MaxEvents = 100;
+    CHECK_EQ(send(pull, MINIPEND_COMMAND_PULL_EVENTS), NO_ACCESS);
+    pull.MaxEvents = 0;
+    CHECK_EQ(send(pull, MINIPEND_COMMAND_PULL_EVENTS), NO_ACCESS);
+    pull.Acknowledge = 1; // was never sent
+    CHECK_EQ(client.pull(0).events.size(), 1u);
+    CHECK_EQ(send(pull, MINIPEND_COMMAND_PULL_EVENTS), NO_ACCESS);
+    CHECK_EQ(client.pull(0).events.size(), 1u);
+    MINIPEND_SUBSCRIBE_REQUEST subscribe{};
+    CHECK_EQ(send(subscribe, MINIPEND_COMMAND_SUBSCRIBE), NO_ACCESS);
+    subscribe.Kinds = 2;
+    CHECK_EQ(send(subscribe, MINIPEND_COMMAND_SUBSCRIBE), NO_ACCESS);
+    CHECK_EQ(client.pull(0).events.size(), 1u);
+    MINIPEND_LIST_HELD_REQUEST list{};
+    list.MaxEntries = 5;
+    CHECK_EQ(send(list, MINIPEND_COMMAND_LIST_HELD), NO_ACCESS);
+
+    MINIPEND_RELEASE_REQUEST release{};
+    out.protect(PROT_READ); // its reply is short
+    release.What = MINIPEND_RELEASE_WHAT_ALL;
+    CHECK_EQ(send(release, MINIPEND_COMMAND_RELEASE), NO_ACCESS);
+    release.What = MINIPEND_RELEASE_WHAT_ONE;
+    release.HeldId = id;
+    release.Status = STATUS_DISK_FULL;
+    CHECK_EQ(send(release, MINIPEND_COMMAND_RELEASE), NO_ACCESS);
+    const HeldList still = client.held(1);
+    CHECK_EQ(still.entries[0].HeldId, id);
+    CHECK_EQ(client.release_one(id).Released, 1u);
+    CHECK_EQ(rename.get(), 0u);
+}

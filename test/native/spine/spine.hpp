@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <future>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -126,7 +127,28 @@ struct Rule {
     std::u16string path{};
     std::u16string volume{};
     uint32_t id = 1;
+    std::optional<uint32_t> hold{}; ///< none: a delay if delayMs is not 0
+    uint32_t conditions = 0;
+    uint32_t processId = 0;
+    uint32_t statusFilter = MINIPEND_STATUS_FILTER_ANY;
+    NTSTATUS matchStatus = 0;
+    NTSTATUS failStatus = 0;
+    uint32_t everyNth = 0;
+    uint32_t atMost = 0;
+    uint32_t probabilityPpm = 0;
+    uint32_t maxHeld = 0;
+    uint64_t seed = 0;
 };
+
+/// A rule that holds what it takes until it is released, or `deadline_ms` are over.
+inline Rule gate_rule(uint64_t operations, uint32_t deadline_ms, std::u16string path = u"") {
+    Rule rule;
+    rule.operations = operations;
+    rule.hold = MINIPEND_HOLD_GATE;
+    rule.delayMs = deadline_ms;
+    rule.path = std::move(path);
+    return rule;
+}
 
 constexpr uint64_t bit(MINIPEND_OPERATION operation) {
     return uint64_t{1} << operation;
@@ -156,6 +178,23 @@ class Counters {
     std::vector<uint64_t> words_;
 };
 
+/// One answer of the list-held command.
+struct HeldList {
+    MINIPEND_LIST_HELD_REPLY reply{};
+    std::vector<MINIPEND_HELD_ENTRY> entries{};
+};
+
+/// One answer of the pull-events command.
+struct Events {
+    MINIPEND_PULL_EVENTS_REPLY reply{};
+    std::vector<MINIPEND_EVENT> events{};
+};
+
+/// A name as the driver gives it.
+inline std::u16string name_of(const uint16_t *name, size_t chars) {
+    return std::u16string(name, name + chars);
+}
+
 /// A connection to the driver that has said hello.
 class Client {
   public:
@@ -167,13 +206,29 @@ class Client {
     HANDLE port() const { return port_; }
     const MINIPEND_HELLO_REPLY &hello() const { return hello_; }
     /// The reply's head; Status and Detail say whether the rules were taken.
-    MINIPEND_REPLY_HEADER set_rules(const std::vector<Rule> &rules) const;
+    MINIPEND_REPLY_HEADER set_rules(const std::vector<Rule> &rules, uint32_t set_id = 0, uint32_t flags = 0) const;
+    HeldList list_held(uint32_t flags = 0, uint64_t after_park_sequence = 0,
+                       uint32_t max_entries = MINIPEND_MAX_HELD_ENTRIES) const;
+    /// Once at least `count` operations can be released.
+    HeldList held(size_t count, uint32_t flags = 0) const;
+    MINIPEND_RELEASE_REPLY release(MINIPEND_RELEASE_REQUEST request) const;
+    MINIPEND_RELEASE_REPLY release_one(uint64_t held_id, NTSTATUS status = 0, uint32_t flags = 0) const;
+    MINIPEND_RELEASE_REPLY release_rule(uint32_t set_id, uint32_t rule_id, NTSTATUS status = 0) const;
+    MINIPEND_RELEASE_REPLY release_set(uint32_t set_id, NTSTATUS status = 0) const;
+    MINIPEND_RELEASE_REPLY release_all(NTSTATUS status = 0, uint32_t flags = 0) const;
+    /// Bit n of `kinds`: MINIPEND_EVENT_KIND n.
+    MINIPEND_SUBSCRIBE_REPLY subscribe(uint32_t kinds = (1u << MINIPEND_EVENT_KIND_COUNT) - 1, uint32_t flags = 0,
+                                       uint32_t ring_events = 0) const;
+    Events pull(uint64_t acknowledge, uint32_t flags = 0, uint32_t max_events = 4096) const;
     Counters counters() const;
     /// Counters once nothing is held or inside a callback any more.
     Counters counters_at_rest() const;
     void close();
 
   private:
+    /// Fills in the head and sends it.
+    template <class Request> std::vector<uint64_t> ask(Request request, uint16_t command, size_t reply_bytes_max) const;
+
     HANDLE port_ = INVALID_HANDLE_VALUE;
     MINIPEND_HELLO_REPLY hello_{};
 };

@@ -96,6 +96,18 @@ test('rules from a file are set until Ctrl-C', async () => {
   expect(context.terminal.text.out).toContain('1 rules are set')
 })
 
+test('persistent rules are set, and cleared, at once', async () => {
+  const file = path.join(directory, 'persist.json')
+  writeFileSync(file, '[]')
+  const fake = fakeOpen(() => counters)
+  const setting = testContext({ open: fake.open, platform: 'win32' })
+  expect(await rules(setting, { backend: 'windows', persist: true }, file)).toBe(EXIT.ok)
+  expect(setting.terminal.text.out).toContain('until `minipend rules --clear-persistent`')
+  const clearing = testContext({ open: fake.open, platform: 'win32' })
+  expect(await rules(clearing, { backend: 'windows', clearPersistent: true })).toBe(EXIT.ok)
+  expect(fake.options).toEqual([{ persist: true }, { persistent: true }])
+})
+
 test.each([
   ['missing.json', undefined, /cannot read .*missing\.json.*ENOENT/],
   ['broken.json', '[{', /cannot read .*broken\.json.*JSON/],

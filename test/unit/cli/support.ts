@@ -80,21 +80,35 @@ export function countersOf(given: Partial<Record<OperationName, Given>>, more: P
     heldHighWater: 5n,
     ruleGeneration: 3n,
     connections: 1,
-    contract: { unexpectedRefusal: 0n },
+    timeNs: 0n,
+    contract: { unexpectedRefusal: 0n, unexpectedSuccess: 0n },
     balance: balanceOf([{ where: 'D:', byOperation }]),
     ...more,
   }
 }
 
 /** `openMinipend` with a session that only counts; `opened` has the options it was called with. */
-export function fakeOpen(counters: () => Counters): { open: typeof openMinipend; opened: unknown[]; rules: unknown[] } {
+export function fakeOpen(counters: () => Counters): {
+  open: typeof openMinipend
+  opened: unknown[]
+  rules: unknown[]
+  /** Of rules.set() and rules.clear(). */
+  options: unknown[]
+} {
+  const options: unknown[] = []
   const opened: unknown[] = []
   const rules: unknown[] = []
   const session: Partial<Minipend> = {
     counters: () => Promise.resolve(counters()),
     rules: {
-      set: (given) => Promise.resolve({ generation: BigInt(rules.push(given)) }),
-      clear: () => Promise.resolve({ generation: 0n }),
+      set: (given, how) => {
+        options.push(how)
+        return Promise.resolve({ generation: BigInt(rules.push(given)) })
+      },
+      clear: (how) => {
+        options.push(how)
+        return Promise.resolve({ generation: 0n })
+      },
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
@@ -102,5 +116,5 @@ export function fakeOpen(counters: () => Counters): { open: typeof openMinipend;
     opened.push(options)
     return Promise.resolve(session as Minipend)
   }
-  return { open, opened, rules }
+  return { open, opened, rules, options }
 }

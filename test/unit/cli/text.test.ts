@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 import { expect, test } from 'vitest'
-import { balanceText, countersLine, countersTable, refusalText } from '../../../src/cli/counters-table.js'
+import { balanceText, countersLine, countersTable, refusalText, timesText } from '../../../src/cli/counters-table.js'
 import { describeError, errorDocument } from '../../../src/cli/problems.js'
 import { LiveBlock, toJson, visibleWidth, wantsColors } from '../../../src/cli/terminal.js'
+import { Histogram } from '../../../src/client/histogram.js'
+import { HISTOGRAM_FLOORS_100NS } from '../../../src/generated/protocol.js'
 import { IoError, ModelStoppedError } from '../../../src/index.js'
 import { countersOf, operationCounters, rememberingTerminal } from './support.js'
 
@@ -30,6 +32,35 @@ test('nothing has met a rule', () => {
   expect(countersTable(countersOf({ read: { postOperations: 1n, unmatched: 1n } }), colors)).toContain(
     'no operation has met a rule',
   )
+})
+
+test('what was synchronised or finished when safe was not pended, and waits while it waits', () => {
+  const others = countersOf({
+    lock: { whenSafe: 2n },
+    rename: { synchronized: 1n, waiting: 3n, refused: { policy: 1n } },
+  })
+  expect(countersTable(others, colors).split('\n').slice(1)).toEqual([
+    '  D:      rename          0         3           0         0  synchronized 1, policy 1',
+    '  D:      lock            0         0           0         0  whenSafe 2',
+  ])
+})
+
+test('the times as bounds', () => {
+  const times = (counts: Record<number, bigint>): Histogram =>
+    new Histogram(() => HISTOGRAM_FLOORS_100NS.map((_, bucket) => counts[bucket] ?? 0n))
+  const held = countersOf({
+    rename: { latencyNs: times({ 4: 5n, 31: 4n, 32: 1n }), failed: 2n },
+    write: { latencyNs: times({ 63: 1n }) },
+  })
+  expect(timesText(held)).toMatch(
+    /^ {2}write: given back 1; held half of them more than \d+ ms, 99 % more than \d+ ms, all more than \d+ ms\n {2}rename: given back 10; held half of them at most 1 ms, 99 % at most \d+ ms, all at most \d+ ms; 2 with a failure$/,
+  )
+  expect(timesText(countersOf({}))).toBe('')
+})
+
+test('what the audit found', () => {
+  const found = countersOf({}, { contract: { unexpectedRefusal: 0n, unexpectedSuccess: 3n } })
+  expect(balanceText(found, colors)).toContain('pended although a top-level IRP was set: 3')
 })
 
 test('the sums in one line', () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest'
-import { balanceOf, countersFrom } from '../../../src/client/counters.js'
+import { balanceOf, countersFrom, snapshotOf } from '../../../src/client/counters.js'
 import {
   COUNTERS_REPLY,
   INSTANCE,
@@ -17,7 +17,7 @@ const WRITE = OPERATIONS.findIndex(({ name }) => name === 'write')
 
 /** A counters reply with the retired sum and one instance, whose write counters are given by field offset. */
 function reply(
-  counts: Partial<Record<Exclude<keyof typeof OPERATION_COUNTERS.fields, 'refused' | 'reserved'>, bigint>>,
+  counts: Partial<Record<Exclude<keyof typeof OPERATION_COUNTERS.fields, 'refused'>, bigint>>,
   refused: bigint[] = [],
 ): Uint8Array {
   const bytes = new Uint8Array(countersReplyBytes(2))
@@ -92,7 +92,7 @@ describe('counters', () => {
     const decoded = decodeCounters(
       reply({ postOperations: 47n, pended: 7n, completed: 5n, inFlight: 2n, unmatched: 4n }, refused),
     )
-    return decoded === undefined ? undefined : countersFrom(decoded, () => 'D:')
+    return decoded === undefined ? undefined : countersFrom(snapshotOf(decoded), () => 'D:')
   })()
 
   it('are sums, and their parts', () => {

@@ -17,10 +17,12 @@ import {
   REPLY_HEADER,
   RULE,
   SET_RULES_REPLY,
+  SET_RULES_REQUEST,
 } from '../../../src/generated/protocol.js'
 import type { NativeFile } from '../../../src/transport/native.js'
-import { decode, encode, viewOf } from '../../../src/transport/codec.js'
-import type { FileResult, Transport } from '../../../src/transport/transport.js'
+import { type Decoded, decode, encode, viewOf } from '../../../src/transport/codec.js'
+import type { FileResult, MessageWait, Transport } from '../../../src/transport/transport.js'
+import type { FakeDriver } from './fake-driver.js'
 
 export interface FakeScript {
   /** HRESULTs by call. */
@@ -42,6 +44,10 @@ export interface FakeScript {
   report?: string
   /** The model has ended by itself. */
   modelGone?: boolean
+  /** Answers the commands about held operations and events, and rings. */
+  driver?: FakeDriver
+  /** False: a transport that cannot wait for the bell. */
+  bell?: boolean
   file?: NativeFile
   open?: FileResult<NativeFile | undefined>
   /** What opening and attaching wait for. */
@@ -50,7 +56,7 @@ export interface FakeScript {
 
 const replyTo = (script: FakeScript, request: Uint8Array, room: number): Uint8Array => {
   const head = decode(MESSAGE_HEADER, viewOf(request))
-  const version = script.version ?? 1
+  const version = script.version ?? 2
   const make = (size: number): Uint8Array => {
     const reply = new Uint8Array(size)
     encode(
@@ -85,6 +91,7 @@ const replyTo = (script: FakeScript, request: Uint8Array, room: number): Uint8Ar
         maxHeld: 16384,
         maxDelayMs: 30000,
         maxRules: 16384,
+        maxSets: 16,
       },
       viewOf(reply),
     )
@@ -101,6 +108,11 @@ const replyTo = (script: FakeScript, request: Uint8Array, room: number): Uint8Ar
     encode(COUNTERS_REPLY, { instanceCount: count, instanceBytes: INSTANCE.size, ruleGeneration: 3n }, viewOf(reply))
     encode(INSTANCE, { flags: INSTANCE_FLAG.RETIRED }, viewOf(reply), COUNTERS_REPLY.size)
     return reply
+  }
+  script.driver?.onCommand(head.command)
+  const answer = script.driver?.answer(head.command, request, make, fault, room)
+  if (answer !== undefined) {
+    return answer
   }
   const reply = make(SET_RULES_REPLY.size)
   encode(SET_RULES_REPLY, { generation: 5n }, viewOf(reply))
@@ -154,7 +166,13 @@ export function fakeTransport(script: FakeScript = {}): FakeTransport {
                 output.set(sent)
                 return Promise.resolve([script.send ?? 0, sent.length] as const)
               },
-              close: () => note('port.close', undefined),
+              ...(script.driver === undefined || script.bell === false
+                ? {}
+                : { getMessage: (output: Uint8Array): MessageWait => script.driver?.listen(output) ?? never() }),
+              close: () => {
+                script.driver?.disconnect()
+                return note('port.close', undefined)
+              },
             },
       ]),
     report: () => script.report ?? '',
@@ -165,6 +183,10 @@ export function fakeTransport(script: FakeScript = {}): FakeTransport {
     },
     close: () => note('close', undefined),
   }
+}
+
+const never = (): never => {
+  throw new Error('the script has no driver any more')
 }
 
 /** A file whose calls wait until the test settles them. */
@@ -212,19 +234,10 @@ export class FakeFile implements NativeFile {
 }
 
 /** The rules of a set-rules request. */
-export function decodeRules(request: Uint8Array): {
-  id: number
-  operations: bigint
-  flags: number
-  delayMs: number
-  hold: number
-  queue: number
-  path: string
-  volume: string
-}[] {
+export function decodeRules(request: Uint8Array): (Decoded<typeof RULE> & { path: string; volume: string })[] {
   const view = viewOf(request)
   const rules = []
-  for (let offset = 24; offset < request.length;) {
+  for (let offset: number = SET_RULES_REQUEST.size; offset < request.length;) {
     const rule = decode(RULE, view, offset)
     const text = (at: number, bytes: number): string =>
       Buffer.from(request.buffer, request.byteOffset + at, bytes).toString('utf16le')

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest'
 import { openOver } from '../../../src/client/over.js'
-import { COMMAND, HELLO_REQUEST } from '../../../src/generated/protocol.js'
+import { COMMAND, DETAILS, HELLO_REQUEST, SET_RULES_REQUEST } from '../../../src/generated/protocol.js'
 import { decode, viewOf } from '../../../src/transport/codec.js'
 import {
   AbortedError,
@@ -34,7 +34,7 @@ describe('opening', () => {
     const [hello] = transport.requests
     expect(hello === undefined ? undefined : decode(HELLO_REQUEST, viewOf(hello))).toEqual({
       sizeBytes: 32,
-      version: 1,
+      version: 2,
       command: COMMAND.HELLO,
       token: 1n,
       controlThreadId: 11,
@@ -43,10 +43,10 @@ describe('opening', () => {
     })
     expect(mp.hello).toEqual({
       driverVersion: '0.1.0',
-      protocolVersion: 1,
+      protocolVersion: 2,
       connectionId: 7n,
       processorCount: 2,
-      limits: { maxHeld: 16384, maxDelayMs: 30000, maxRules: 16384 },
+      limits: { maxHeld: 16384, maxDelayMs: 30000, maxRules: 16384, maxSets: 16 },
     })
   })
 
@@ -60,7 +60,7 @@ describe('opening', () => {
     ['no privilege', { load: 0x80070522 }, FilterError, 'ERROR_PRIVILEGE_NOT_HELD', 'administrator'],
     ['too many clients', { connect: 0x800704d6 }, FilterError, 'ERROR_CONNECTION_COUNT_LIMIT', 'close another client'],
     ['an unsigned driver', { load: 0x80070241 }, FilterError, 'ERROR_INVALID_IMAGE_HASH', 'test signing'],
-    ['another protocol', { version: 2 }, VersionMismatchError, 'VERSION_MISMATCH', 'same release'],
+    ['another protocol', { version: 3 }, VersionMismatchError, 'VERSION_MISMATCH', 'same release'],
     ['other operations', { operationCount: 3 }, VersionMismatchError, 'VERSION_MISMATCH', 'same release'],
     ['a short reply', { tamper: () => new Uint8Array(8) }, ProtocolError, 'PROTOCOL', 'same'],
   ])('fails with %s, and closes what it opened', async (_, script, type, code, hint) => {
@@ -72,8 +72,8 @@ describe('opening', () => {
   })
 
   it('says both versions', async () => {
-    await expect(open({ version: 2 })).rejects.toMatchObject({ driver: 2, client: 1 })
-    await expect(open({ version: 2 })).rejects.toThrow('the driver speaks protocol version 2, this library version 1')
+    await expect(open({ version: 3 })).rejects.toMatchObject({ driver: 3, client: 2 })
+    await expect(open({ version: 3 })).rejects.toThrow('the driver speaks protocol version 3, this library version 2')
   })
 
   it('refuses a reply to another message', async () => {
@@ -131,6 +131,27 @@ describe('rules', () => {
       detail: 'memory',
       ntstatus: { name: 'STATUS_INSUFFICIENT_RESOURCES', value: 0xc000009a },
     })
+  })
+
+  it.each(DETAILS.map(({ name }) => name))('and say what to do: %s', async (detail) => {
+    const { mp } = await open({ refuse: { command: COMMAND.SET_RULES, status: 0xc000000d | 0, detail } })
+    const error: unknown = await mp.rules.set([{ on: ['read'], action: observe() }]).catch((e: unknown) => e)
+    expect(error).toMatchObject({ hint: expect.stringMatching(/\w{3}/) as string })
+  })
+
+  it('may persist, and be cleared', async () => {
+    const { mp, transport } = await open()
+    const sent = (): unknown => decode(SET_RULES_REQUEST, viewOf(transport.requests.at(-1) ?? new Uint8Array()))
+    await mp.rules.set([{ on: ['read'], action: observe() }], { persist: true })
+    expect(sent()).toMatchObject({ setId: 0, flags: 1, count: 1 })
+    await mp.rules.clear()
+    expect(sent()).toMatchObject({ setId: 0, flags: 0, count: 0 })
+    await mp.rules.clear({ persistent: true })
+    expect(sent()).toMatchObject({ setId: 0, flags: 1, count: 0 })
+    await expect(mp.rules.set([], { persist: 1 } as object)).rejects.toThrow(
+      'rules.set: persist: expected true or false, got 1',
+    )
+    await expect(mp.rules.clear({ persist: true } as object)).rejects.toThrow('did you mean "persistent"?')
   })
 })
 
@@ -197,6 +218,12 @@ describe('use after close', () => {
     ['rules.set', (mp) => mp.rules.set([])],
     ['rules.clear', (mp) => mp.rules.clear()],
     ['counters', (mp) => mp.counters()],
+    ['resetCounters', (mp) => mp.resetCounters()],
+    ['gate', (mp) => mp.gate({ on: ['write'] })],
+    ['held', (mp) => mp.held()],
+    ['release', (mp) => mp.release(1n)],
+    ['releaseAll', (mp) => mp.releaseAll()],
+    ['events', (mp) => mp.events()],
     ['io.open', (mp) => mp.io.open('D:\\x')],
     ['io.mkdir', (mp) => mp.io.mkdir('D:\\x')],
     ['io.readFile', (mp) => mp.io.readFile('D:\\x')],
@@ -318,6 +345,12 @@ describe('signals', () => {
     const signal = AbortSignal.abort('enough')
     for (const call of [
       mp.counters({ signal }),
+      mp.resetCounters({ signal }),
+      mp.gate({ on: ['write'], signal }),
+      mp.held({ signal }),
+      mp.release(1n, { signal }),
+      mp.releaseAll({ signal }),
+      mp.events({ signal }),
       mp.rules.set([], { signal }),
       mp.attach('D:', { signal }),
       mp.io.open('D:\\x', { signal }),

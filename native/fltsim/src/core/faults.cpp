@@ -15,25 +15,32 @@ namespace {
 
 /// Every call of the model that asks fault("..."). Sorted.
 constexpr auto KNOWN = std::to_array<std::string_view>({
+    "EtwRegister",
     "ExAllocatePoolWithTag",
     "FltAllocateContext",
     "FltAllocateDeferredIoWorkItem",
     "FltBuildDefaultSecurityDescriptor",
     "FltCreateCommunicationPort",
+    "FltDoCompletionProcessingWhenSafe",
     "FltGetDestinationFileNameInformation",
     "FltGetFileNameInformation",
+    "FltGetInstanceContext",
     "FltGetInstanceInformation",
+    "FltGetStreamHandleContext",
     "FltGetVolumeFromFileObject",
     "FltGetVolumeName",
     "FltObjectReference",
     "FltParseFileNameInformation",
     "FltQueueDeferredIoWorkItem",
+    "FltQueueDeferredIoWorkItem:TopLevelIrp",
     "FltRegisterFilter",
+    "FltSendMessage",
     "FltSetInstanceContext",
     "FltSetStreamHandleContext",
     "FltStartFiltering",
     "ObReferenceObjectByHandle",
     "PsCreateSystemThread",
+    "PsLookupThreadByThreadId",
     "WdfDriverCreate",
     "WdfDriverOpenParametersRegistryKey",
     "WdfLookasideListCreate",
@@ -43,6 +50,7 @@ constexpr auto KNOWN = std::to_array<std::string_view>({
     "WdfRegistryQueryULong",
     "WdfSpinLockCreate",
     "WdfWaitLockCreate",
+    "ZwOpenFile",
 });
 static_assert(std::ranges::is_sorted(KNOWN));
 

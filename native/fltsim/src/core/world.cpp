@@ -135,6 +135,11 @@ bool World::block(const void *channel, const std::function<bool()> &pred, std::o
 void World::wake(const void *channel) {
     scheduler->wake(channel);
 }
+void World::wake_thread(const Thread &thread) {
+    if (thread.impl->channel != nullptr) {
+        scheduler->wake(thread.impl->channel);
+    }
+}
 void World::spin_wait(const void *channel, const std::function<bool()> &pred) {
     scheduler->spin_wait(channel, pred);
 }

@@ -60,8 +60,9 @@ class Thread {
     KIRQL irql = PASSIVE_LEVEL;
     PVOID top_level_irp = nullptr; ///< IoGetTopLevelIrp
     uint32_t kernel_apc_disable = 0; ///< KeEnterCriticalRegion depth
-    bool terminating = false;
+    bool terminating = false; ///< somebody asked it to end; the model lets its present call go on
     bool ended = false;
+    bool wait_cut_short = false; ///< a user-mode wait of it ended because it is terminating
     bool daemon = false; ///< a thread of the model: its waits end when the world ends, and it returns then
     uint32_t last_error = 0; ///< GetLastError of a user thread
     int32_t last_status = 0; ///< RtlGetLastNtStatus of a user thread
@@ -164,6 +165,8 @@ class World {
     /// waiters look again.
     bool block(const void *channel, const std::function<bool()> &pred, std::optional<uint64_t> deadline_100ns = {});
     void wake(const void *channel);
+    /// Makes that thread look again, whatever it waits for.
+    void wake_thread(const Thread &thread);
     /// Waits for `pred` as a spin lock does: at DISPATCH_LEVEL, the processor stays with the caller, other processors go on. Woken by
     /// wake(channel). When every processor waits like this the world stops ("DEADLOCK"). Model lock held.
     void spin_wait(const void *channel, const std::function<bool()> &pred);

@@ -47,8 +47,8 @@ FLTSIM_KERNEL VOID FLTAPI FltCancelFileOpen(PFLT_INSTANCE Instance, PFILE_OBJECT
     const auto &calls = manager().calls;
     const bool in_post_create = std::any_of(calls.begin(), calls.end(), [&](const auto &entry) {
         const CallRecord &call = *entry.second;
-        return call.kind == CallRecord::Kind::Post && call.running && call.operation->major == IRP_MJ_CREATE &&
-               call.operation->file == file && call.instance == instance &&
+        return call.kind == CallRecord::Kind::Post && call.running && call.thread == &executing() &&
+               call.operation->major == IRP_MJ_CREATE && call.operation->file == file && call.instance == instance &&
                NT_SUCCESS(call.operation->io_status.Status) && call.operation->io_status.Status != STATUS_REPARSE;
     });
     if (!in_post_create || (file->native.Flags & FO_FILE_OPEN_CANCELLED) != 0) {

@@ -92,6 +92,7 @@ std::shared_ptr<CallRecord> open_call(CallRecord::Kind kind, const std::shared_p
     call->operation = operation;
     call->instance = instance;
     call->frame = frame;
+    call->thread = &executing();
 
     auto *block = static_cast<DataBlock *>(m.memory.allocate(sizeof(DataBlock), "FLT_CALLBACK_DATA"));
     std::memcpy(static_cast<void *>(&block->iopb), &iopb, sizeof iopb);
@@ -343,15 +344,18 @@ FLTSIM_KERNEL BOOLEAN FLTAPI FltDoCompletionProcessingWhenSafe(PFLT_CALLBACK_DAT
     if (call->kind == CallRecord::Kind::Draining || (Flags & FLTFL_POST_OPERATION_DRAINING) != 0) {
         bugcheck("DRAIN-04 deferred in a draining call", kApi, where(*call));
     }
-    if (call->kind != CallRecord::Kind::Post || !call->running) {
+    if (call->kind != CallRecord::Kind::Post || !call->running || call->thread != &executing()) {
         bugcheck("SAFE-01 not in a post-operation", kApi, where(*call));
+    }
+    if (call->operation->form != io::Form::Irp) {
+        bugcheck("SAFE-01 not an IRP-based operation", kApi, where(*call));
     }
     if (executing().irql < DISPATCH_LEVEL) {
         DriverCall driver("safe post-operation callback");
         *RetPostOperationStatus = SafePostCallback(Data, FltObjects, CompletionContext, Flags);
         return TRUE;
     }
-    if (!NT_SUCCESS(may_post(*call))) {
+    if (!NT_SUCCESS(may_post(*call)) || fault(kApi)) {
         *RetPostOperationStatus = FLT_POSTOP_FINISHED_PROCESSING;
         return FALSE;
     }

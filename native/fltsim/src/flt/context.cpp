@@ -249,6 +249,10 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSetInstanceContext(PFLT_INSTANCE Instance, FLT_
 FLTSIM_KERNEL NTSTATUS FLTAPI FltGetInstanceContext(PFLT_INSTANCE Instance, PFLT_CONTEXT *Context) {
     KernelCall call("FltGetInstanceContext", APC_LEVEL);
     const auto instance = instance_of(Instance, "FltGetInstanceContext");
+    if (fault("FltGetInstanceContext")) {
+        *Context = nullptr;
+        return STATUS_NOT_FOUND;
+    }
     return get(instance->context, Context);
 }
 
@@ -297,6 +301,9 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetStreamHandleContext(PFLT_INSTANCE Instance, 
     const auto file = FileObject ? io::FileObject::from_native(FileObject) : nullptr;
     if (!supports_handle_contexts(file)) {
         return STATUS_NOT_SUPPORTED;
+    }
+    if (fault(kApi)) {
+        return STATUS_NOT_FOUND;
     }
     if (const auto *all = static_cast<FileContexts *>(file->flt_state.get())) {
         for (const fltsim::flt::Context *context : all->contexts) {

@@ -288,6 +288,9 @@ NTSTATUS FilterManager::call(const std::shared_ptr<io::Operation> &operation) {
 }
 
 NTSTATUS call_below(const std::shared_ptr<io::Operation> &operation, std::u16string_view above) {
+    if (is_create(*operation)) {
+        attach_to_new_mount(*operation->volume);
+    }
     begin(operation);
     OperationState &state = state_of(*operation);
     const Outcome outcome = run_pre_operations(operation, above);

@@ -3,11 +3,22 @@
 // This module provides: what the rest of the model asks of the Filter Manager.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "io/io_manager.hpp"
 
 namespace fltsim::flt {
+
+/// A FilterGetMessage that waits for a message. `done` and wake(this) end it.
+struct MessageGet {
+    void *buffer = nullptr; ///< FILTER_MESSAGE_HEADER and the message: the caller's memory
+    uint32_t bytes = 0;
+    std::optional<io::AsyncBlock> async; ///< told when it is done; without it somebody waits
+    const Thread *thread = nullptr; ///< who asked
+    bool done = false;
+    NTSTATUS status = STATUS_PENDING;
+};
 
 class FilterManager {
   public:
@@ -39,6 +50,19 @@ class FilterManager {
     /// Buffers are the caller's own memory, handed to the driver as they are.
     NTSTATUS send_message(Object &port, void *in, uint32_t in_bytes, void *out, uint32_t out_bytes,
                           uint32_t *returned_bytes);
+    /// FilterGetMessage, to its end or until it has to wait [MSG-04, USR-03]. STATUS_PENDING: *get is done some time later; any other
+    /// status is the end of it, and `async` was not touched.
+    NTSTATUS get_message(Object &port, void *buffer, uint32_t bytes, const io::AsyncBlock *async,
+                         std::shared_ptr<MessageGet> *get);
+    /// Ends FilterGetMessage calls with STATUS_CANCELLED. Null matches all: of every OVERLAPPED, of every thread, and without a port of every
+    /// port. How many it ended.
+    uint32_t cancel_messages(Object *port, const void *overlapped, const Thread *thread);
+    /// The same for the one that this thread waits for without an OVERLAPPED (CancelSynchronousIo).
+    uint32_t cancel_synchronous_messages(const Thread &thread);
+    /// The volume is dismounted and mounted again: every instance on it is torn down with FLTFL_INSTANCE_TEARDOWN_VOLUME_DISMOUNT, without
+    /// being asked [LIFE-03, LIFE-16]. Files that are open on it are cut off. STATUS_ACCESS_DENIED for the boot volume,
+    /// STATUS_VOLUME_DISMOUNTED while another dismount of it runs.
+    NTSTATUS dismount(io::Volume &volume);
 
     /// For the report and for destroy: filters loaded, instances, references held.
     std::vector<std::string> describe() const;

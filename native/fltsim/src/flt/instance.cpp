@@ -151,6 +151,9 @@ NTSTATUS attach_instance(const std::shared_ptr<Filter> &filter, io::Volume &volu
         return STATUS_INVALID_PARAMETER;
     }
     VolumeState &state = volume_state(volume);
+    if (state.dismounting) {
+        return STATUS_FLT_DELETING_OBJECT;
+    }
     for (const auto &other : state.instances) {
         if (other->filter == filter.get() && equal_names(other->name, name)) {
             return STATUS_FLT_INSTANCE_NAME_COLLISION;

@@ -70,9 +70,11 @@ struct Driver {
     bool busy = false; ///< a load or unload of it is running
 };
 
-/// PFLT_VOLUME
+/// PFLT_VOLUME: one mount of a volume. A dismount makes a new one.
 struct VolumeState {
     io::Volume *volume = nullptr;
+    bool dismounting = false; ///< no instance attaches any more
+    bool newly_mounted = false; ///< the first create attaches the automatic instances [LIFE-01]
     std::vector<std::shared_ptr<Instance>> instances; ///< altitude high to low; attaching ones included
     int references = 0;
 };
@@ -94,7 +96,12 @@ struct Instance {
     PFLT_INSTANCE handle() { return reinterpret_cast<PFLT_INSTANCE>(this); }
 };
 
-struct Connection;
+/// An FltSendMessage that waits. Lives on the sender's stack; it is its own wake channel.
+struct OutgoingMessage {
+    const void *bytes = nullptr;
+    ULONG length = 0;
+    bool delivered = false;
+};
 
 /// A server port (FltCreateCommunicationPort).
 struct ServerPort {
@@ -118,6 +125,11 @@ struct Connection {
     State state = State::Connecting;
     bool kernel_closed = false; ///< FltCloseClientPort was called
     int sending = 0; ///< message callbacks executing
+    int senders = 0; ///< FltSendMessage calls executing
+    std::deque<OutgoingMessage *> messages; ///< waiting for somebody to get them, oldest first
+    std::deque<std::shared_ptr<MessageGet>> gets; ///< waiting for a message, oldest first
+    /// The driver may send: connected, or on the way to it, and not closed from either side.
+    bool open() const { return !kernel_closed && (state == State::Connecting || state == State::Connected); }
     PFLT_PORT handle() { return reinterpret_cast<PFLT_PORT>(this); }
 };
 
@@ -173,6 +185,7 @@ struct CallRecord {
     std::shared_ptr<Instance> instance;
     size_t frame = 0;
     FLT_IO_PARAMETER_BLOCK before{};
+    const Thread *thread = nullptr; ///< that the callback runs in
     bool running = true; ///< the callback has not returned
     bool queued = false; ///< a deferred work item was accepted for it, or FltDoCompletionProcessingWhenSafe posted it
     bool given_back = false; ///< FltCompletePendedPostOperation was called
@@ -219,6 +232,7 @@ struct FilterManager::Impl {
     bool shutting_down = false;
     std::multiset<const void *> waits; ///< channels of wait_for()
     uint64_t next_operation = 1;
+    uint64_t next_message = 1; ///< FILTER_MESSAGE_HEADER.MessageId
 
     explicit Impl(World &world) : world(world) {}
 };
@@ -308,9 +322,19 @@ std::shared_ptr<Filter> find_filter(std::u16string_view name);
 void unlink_context(Context &context, const char *api);
 void report_context_leaks(const Filter &filter);
 
+// ---- dismount.cpp -----------------------------------------------------------------------------------------------------
+/// The first create after a mount: attaches the automatic instances.
+void attach_to_new_mount(io::Volume &volume);
+
+// ---- message.cpp ------------------------------------------------------------------------------------------------------
+/// Ends every FilterGetMessage of the connection with `status`, and lets the senders see that it is not open any more.
+void end_messages(Connection &connection, NTSTATUS status);
+
 // ---- name.cpp, port.cpp -----------------------------------------------------------------------------------------------
 void report_name_leaks(const Filter &filter);
 /// V17; then disconnects what is still connected.
 void close_ports_for_unregister(Filter &filter);
+/// The connection behind a port's handle; null when the object is not a port.
+std::shared_ptr<Connection> connection_of(Object &object);
 
 } // namespace fltsim::flt

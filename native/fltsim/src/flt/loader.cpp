@@ -36,6 +36,7 @@ std::string hex(NTSTATUS status) {
 void remove_driver(Driver *driver) {
     auto &m = manager();
     if (m.drivers.size() == 1) {
+        m.memory.check_all();
         pool::report_leaks(); // pool blocks do not tell which driver has them
         for (const auto &volume : m.volumes) { // nor do references on volumes
             if (volume->references != 0) {

@@ -209,7 +209,9 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetDestinationFileNameInformation(PFLT_INSTANCE
     *RetFileNameInformation = nullptr;
     const auto instance = instance_of(Instance, kApi);
     const auto file = FileObject ? io::FileObject::from_native(FileObject) : nullptr;
-    if (!file || !FileName || FileNameLength == 0 || FileNameLength % sizeof(char16_t) != 0) {
+    const FLT_FILE_NAME_OPTIONS format = NameOptions & kFormatMask;
+    if (!file || !FileName || FileNameLength == 0 || FileNameLength % sizeof(char16_t) != 0 ||
+        (format != FLT_FILE_NAME_NORMALIZED && format != FLT_FILE_NAME_OPENED)) {
         return STATUS_INVALID_PARAMETER;
     }
     if (current_thread().top_level_irp || executing().irql >= APC_LEVEL) {
@@ -220,11 +222,17 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetDestinationFileNameInformation(PFLT_INSTANCE
     }
     const std::u16string_view target(reinterpret_cast<const char16_t *>(FileName), FileNameLength / sizeof(char16_t));
     io::Volume &volume = *instance->volume->volume;
+    if (target.front() == u':') {
+        unmodelled(kApi, "the new name of a stream");
+    }
     std::u16string path;
     if (RootDirectory) {
         const auto root = world().handles->find_as<io::FileObject>(RootDirectory);
         if (!root || !root->volume) {
             return STATUS_INVALID_HANDLE;
+        }
+        if (root->volume != &volume) {
+            return STATUS_NOT_SAME_DEVICE;
         }
         const NTSTATUS status = root->volume->file_system->query_name(*root, &path);
         if (!NT_SUCCESS(status)) {
@@ -258,6 +266,6 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetDestinationFileNameInformation(PFLT_INSTANCE
         }
         path = rest;
     }
-    *RetFileNameInformation = make_information(*instance->filter, volume, path, NameOptions & kFormatMask);
+    *RetFileNameInformation = make_information(*instance->filter, volume, path, format);
     return STATUS_SUCCESS;
 }

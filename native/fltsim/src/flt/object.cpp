@@ -245,6 +245,9 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltObjectReference(PVOID FltObject) {
         }
         ++instance->rundown;
     } else if (auto volume = find_object(m.volumes, FltObject)) {
+        if (volume->dismounting) {
+            return STATUS_FLT_DELETING_OBJECT;
+        }
         ++volume->references;
     } else {
         bad_object("FltObject", "FltObjectReference");

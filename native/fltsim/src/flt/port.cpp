@@ -15,11 +15,13 @@ namespace fltsim::flt {
 
 namespace {
 
-void disconnect(const std::shared_ptr<Connection> &connection) {
+/// `by_user`: the last handle was closed; otherwise the filter goes.
+void disconnect(const std::shared_ptr<Connection> &connection, bool by_user) {
     if (connection->state != Connection::State::Connected) {
         return;
     }
     connection->state = Connection::State::Disconnecting;
+    end_messages(*connection, by_user ? STATUS_CANCELLED : STATUS_PORT_DISCONNECTED); // USR-06, USR-03
     wait_for(
         connection.get(), [&] { return connection->sending == 0; },
         [&] { return "port " + narrow(connection->port->name) + ": a message callback does not return"; });
@@ -48,7 +50,7 @@ class PortHandle : public Object {
     std::string describe() const override { return "port " + narrow(connection->port->name); }
     void last_handle_closed() override {
         KernelCall kernel("NtClose", PASSIVE_LEVEL);
-        disconnect(connection);
+        disconnect(connection, true);
     }
     const std::shared_ptr<Connection> connection;
 };
@@ -63,6 +65,11 @@ std::shared_ptr<ServerPort> server_port_of(PFLT_PORT port, const char *api) {
 }
 
 } // namespace
+
+std::shared_ptr<Connection> connection_of(Object &object) {
+    auto *handle = dynamic_cast<PortHandle *>(&object);
+    return handle ? handle->connection : nullptr;
+}
 
 void close_ports_for_unregister(Filter &filter) {
     auto &m = manager();
@@ -89,7 +96,7 @@ void close_ports_for_unregister(Filter &filter) {
         }
         const auto connection = *found;
         if (connection->state == Connection::State::Connected) {
-            disconnect(connection);
+            disconnect(connection, false);
         } else if (!wait_for(
                        connection.get(),
                        [&] {
@@ -137,6 +144,7 @@ NTSTATUS FilterManager::connect_port(std::u16string_view port_name, const void *
     }
     if (!NT_SUCCESS(status)) {
         connection->state = Connection::State::Gone;
+        end_messages(*connection, STATUS_PORT_DISCONNECTED);
         --port->connections;
         world().wake(connection.get());
         std::erase(m.connections, connection);
@@ -154,11 +162,10 @@ NTSTATUS FilterManager::send_message(Object &object, void *in, uint32_t in_bytes
                                      uint32_t *returned_bytes) {
     KernelCall kernel("FilterSendMessage", PASSIVE_LEVEL);
     *returned_bytes = 0;
-    auto *handle = dynamic_cast<PortHandle *>(&object);
-    if (!handle) {
+    const auto connection = connection_of(object);
+    if (!connection) {
         return STATUS_OBJECT_TYPE_MISMATCH;
     }
-    const auto connection = handle->connection;
     if (connection->state != Connection::State::Connected || connection->kernel_closed) {
         return STATUS_PORT_DISCONNECTED;
     }
@@ -268,17 +275,7 @@ FLTSIM_KERNEL VOID FLTAPI FltCloseCommunicationPort(PFLT_PORT ServerPort) {
     manager().graveyard.push_back(port);
 }
 
-/// IRQL <= APC_LEVEL.
-FLTSIM_KERNEL NTSTATUS FLTAPI FltSendMessage(PFLT_FILTER Filter, PFLT_PORT *ClientPort, PVOID SenderBuffer,
-                                             ULONG SenderBufferLength, PVOID ReplyBuffer, PULONG ReplyLength,
-                                             PLARGE_INTEGER Timeout) {
-    KernelCall call("FltSendMessage", APC_LEVEL);
-    (void)Filter, (void)ClientPort, (void)SenderBuffer, (void)SenderBufferLength, (void)ReplyBuffer, (void)ReplyLength,
-        (void)Timeout;
-    unmodelled("FltSendMessage", "messages from the driver to user mode");
-}
-
-/// Closes the driver's side of a connection and nulls the variable [PORT-04]. IRQL PASSIVE_LEVEL.
+/// Closes the driver's side of a connection and nulls the variable; FltSendMessage calls on it end first [PORT-04]. IRQL PASSIVE_LEVEL.
 FLTSIM_KERNEL VOID FLTAPI FltCloseClientPort(PFLT_FILTER Filter, PFLT_PORT *ClientPort) {
     constexpr const char *kApi = "FltCloseClientPort";
     KernelCall call(kApi, PASSIVE_LEVEL);
@@ -288,14 +285,16 @@ FLTSIM_KERNEL VOID FLTAPI FltCloseClientPort(PFLT_FILTER Filter, PFLT_PORT *Clie
     if (!port) {
         return;
     }
-    for (const auto &connection : manager().connections) {
-        if (connection->handle() == port) {
-            if (connection->kernel_closed) {
-                break;
-            }
-            connection->kernel_closed = true;
-            return;
-        }
+    const auto &connections = manager().connections;
+    const auto found = std::find_if(connections.begin(), connections.end(),
+                                    [&](const auto &connection) { return connection->handle() == port; });
+    if (found == connections.end() || (*found)->kernel_closed) {
+        bugcheck("VER-02 bad object", kApi, "the client port is not open (closed twice?)");
     }
-    bugcheck("VER-02 bad object", kApi, "the client port is not open (closed twice?)");
+    const auto connection = *found;
+    connection->kernel_closed = true;
+    end_messages(*connection, STATUS_PORT_DISCONNECTED);
+    wait_for(
+        connection.get(), [&] { return connection->senders == 0; },
+        [&] { return "port " + narrow(connection->port->name) + ": an FltSendMessage does not return"; });
 }

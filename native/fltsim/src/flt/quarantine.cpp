@@ -64,6 +64,12 @@ bool Quarantine::released(const void *block) const {
     return found != blocks_.end() && found->second.released;
 }
 
+void Quarantine::check_all() {
+    while (!released_.empty()) {
+        evict(true);
+    }
+}
+
 void Quarantine::evict(bool check) {
     void *block = released_.front();
     released_.pop_front();

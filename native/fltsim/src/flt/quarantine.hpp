@@ -20,6 +20,8 @@ class Quarantine {
     void release(void *block);
     /// Whether the address is a block that was released and is still in quarantine.
     bool released(const void *block) const;
+    /// Lets every released block go, and looks at it: a driver goes.
+    void check_all();
 
   private:
     struct Block {

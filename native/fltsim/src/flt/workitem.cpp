@@ -59,7 +59,7 @@ NTSTATUS may_post(const CallRecord &call) {
     if ((operation.irp_flags & IRP_PAGING_IO) != 0) {
         return STATUS_FLT_NOT_SAFE_TO_POST_OPERATION; // POST-11
     }
-    if (current_thread().top_level_irp) {
+    if (current_thread().top_level_irp && !fault("FltQueueDeferredIoWorkItem:TopLevelIrp")) {
         return STATUS_FLT_NOT_SAFE_TO_POST_OPERATION; // POST-12
     }
     return STATUS_SUCCESS;

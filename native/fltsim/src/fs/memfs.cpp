@@ -26,7 +26,20 @@ std::shared_ptr<io::Cache> MemFileSystem::cache_of(const io::FileObject &file) {
     return node != nullptr ? node->cache : nullptr;
 }
 
+namespace {
+
+/// The file was opened on a mount that is gone. What the cache holds of it is written all the same.
+bool cut_off(const io::Operation &operation) {
+    const bool ends = operation.major == IRP_MJ_CLEANUP || operation.major == IRP_MJ_CLOSE;
+    return operation.file->mount != operation.volume->mounts && !ends && (operation.irp_flags & IRP_PAGING_IO) == 0;
+}
+
+} // namespace
+
 NTSTATUS MemFileSystem::process(const OperationPointer &operation) {
+    if (cut_off(*operation)) {
+        return STATUS_VOLUME_DISMOUNTED;
+    }
     switch (operation->major) {
     case IRP_MJ_CREATE:
         return create(*operation);
@@ -74,6 +87,9 @@ NTSTATUS MemFileSystem::dispatch(const OperationPointer &operation) {
 
 bool MemFileSystem::dispatch_inline(const OperationPointer &operation) {
     operation->io_status = {};
+    if (operation->form == io::Form::FastIo && cut_off(*operation)) {
+        return false; // the IRP gets the status
+    }
     switch (operation->major) {
     case IRP_MJ_ACQUIRE_FOR_SECTION_SYNCHRONIZATION: {
         const Node *node = node_of(*operation->file);

@@ -69,6 +69,7 @@ NTSTATUS IoManager::Impl::open(const Open &open, std::shared_ptr<FileObject> *op
     }
     const auto file = std::make_shared<FileObject>();
     file->volume = open.volume;
+    file->mount = open.volume->mounts;
     file->name = open.name;
     file->link = link;
     file->granted_access = open.access;

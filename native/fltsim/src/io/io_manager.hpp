@@ -28,6 +28,7 @@ class Volume {
     std::u16string dos_name; ///< "D:"
     FsProfile profile = FsProfile::Ntfs;
     bool boot = false; ///< holds \SystemRoot
+    uint32_t mounts = 0; ///< how often it was mounted again; a file is open on one mount
     DEVICE_OBJECT device{};
     std::unique_ptr<fs::FileSystem> file_system;
     /// The Filter Manager's part: instances by altitude, volume context, state.
@@ -49,6 +50,7 @@ class FileObject : public Object, public std::enable_shared_from_this<FileObject
     bool no_buffering = false;
     bool cache_initialised = false; ///< fast I/O becomes possible
     bool cleanup_done = false;
+    uint32_t mount = 0; ///< Volume::mounts when it was opened
     int64_t position = 0; ///< CurrentByteOffset of a synchronous handle
     const void *lock_owner = nullptr; ///< file-object lock of synchronous I/O: the Thread that holds it
     bool write_through = false;
@@ -117,6 +119,8 @@ class IoManager {
     uint32_t cancel(FileObject &file, const void *overlapped);
     /// The same for the operation that this thread waits for (CancelSynchronousIo).
     uint32_t cancel_synchronous(const Thread &thread);
+    /// The same for all that this thread has asked for: it is being terminated.
+    uint32_t cancel_thread(const Thread &thread);
     /// A view of the file (CreateFileMapping + MapViewOfFile). Dirty pages are written by flush_view as paging I/O.
     NTSTATUS map(FileObject &file, uint64_t size, bool writable, std::shared_ptr<Object> *section);
     NTSTATUS map_view(Object &section, uint64_t offset, uint64_t length, void **base);

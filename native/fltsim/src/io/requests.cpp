@@ -137,11 +137,12 @@ NTSTATUS IoManager::Impl::paging_io(UCHAR major, FileObject &file, uint64_t offs
     return status;
 }
 
-uint32_t IoManager::cancel(FileObject &file, const void *overlapped) {
+namespace {
+
+template <class Matches> uint32_t cancel_all(const IoManager::Impl &manager, const Matches &matches) {
     std::vector<std::shared_ptr<Operation>> found;
-    for (const auto &[operation, request] : impl_->outstanding) {
-        if (operation->file.get() == &file && (operation->irp_flags & IRP_PAGING_IO) == 0 &&
-            (overlapped == nullptr || (request->async && request->async->overlapped == overlapped))) {
+    for (const auto &[operation, request] : manager.outstanding) {
+        if ((operation->irp_flags & IRP_PAGING_IO) == 0 && matches(*request)) {
             found.push_back(request->operation);
         }
     }
@@ -154,20 +155,22 @@ uint32_t IoManager::cancel(FileObject &file, const void *overlapped) {
     return static_cast<uint32_t>(found.size());
 }
 
+} // namespace
+
+uint32_t IoManager::cancel(FileObject &file, const void *overlapped) {
+    return cancel_all(*impl_, [&](const Request &request) {
+        return request.operation->file.get() == &file &&
+               (overlapped == nullptr || (request.async && request.async->overlapped == overlapped));
+    });
+}
+
 uint32_t IoManager::cancel_synchronous(const Thread &thread) {
-    std::vector<std::shared_ptr<Operation>> found;
-    for (const auto &[operation, request] : impl_->outstanding) {
-        if (operation->requestor == &thread && !request->async && (operation->irp_flags & IRP_PAGING_IO) == 0) {
-            found.push_back(request->operation);
-        }
-    }
-    for (const auto &operation : found) {
-        operation->cancel_requested = true;
-        if (operation->state == Operation::State::Below) {
-            operation->volume->file_system->cancel(operation);
-        }
-    }
-    return static_cast<uint32_t>(found.size());
+    return cancel_all(
+        *impl_, [&](const Request &request) { return request.operation->requestor == &thread && !request.async; });
+}
+
+uint32_t IoManager::cancel_thread(const Thread &thread) {
+    return cancel_all(*impl_, [&](const Request &request) { return request.operation->requestor == &thread; });
 }
 
 FileLock::FileLock(World &world, FileObject &file) : world_(world) {

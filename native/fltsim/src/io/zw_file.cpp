@@ -40,6 +40,9 @@ FLTSIM_KERNEL NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredA
                                         POBJECT_ATTRIBUTES ObjectAttributes, PIO_STATUS_BLOCK IoStatusBlock,
                                         ULONG ShareAccess, ULONG OpenOptions) {
     const KernelCall call("ZwOpenFile", PASSIVE_LEVEL);
+    if (fault("ZwOpenFile")) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     return open_file("ZwOpenFile", FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, 0, ShareAccess,
                      FILE_OPEN, OpenOptions);
 }

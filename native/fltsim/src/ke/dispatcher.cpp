@@ -10,6 +10,18 @@
 
 #include "ke/state.hpp"
 
+uint64_t fltsim::ke::deadline_of(int64_t timeout_100ns) {
+    const uint64_t now = world().interrupt_time_100ns();
+    if (timeout_100ns <= 0) {
+        // Negated as unsigned: the most negative value has no positive counterpart.
+        const uint64_t wait = uint64_t{0} - static_cast<uint64_t>(timeout_100ns);
+        return wait > UINT64_MAX - now ? UINT64_MAX : now + wait;
+    }
+    const uint64_t system_now = world().system_time_100ns();
+    const uint64_t due = static_cast<uint64_t>(timeout_100ns);
+    return due > system_now ? now + (due - system_now) : now;
+}
+
 using namespace fltsim;
 
 namespace {
@@ -93,19 +105,6 @@ void forget_waiter(const void *object, ke::Waiter *waiter) {
     }
 }
 
-/// A kernel timeout (negative: relative, else system time; 100 ns) as interrupt time.
-uint64_t deadline_of(LONGLONG timeout_100ns) {
-    const uint64_t now = world().interrupt_time_100ns();
-    if (timeout_100ns <= 0) {
-        // Negated as unsigned: the most negative value has no positive counterpart.
-        const uint64_t wait = uint64_t{0} - static_cast<uint64_t>(timeout_100ns);
-        return wait > UINT64_MAX - now ? UINT64_MAX : now + wait;
-    }
-    const uint64_t system_now = world().system_time_100ns();
-    const uint64_t due = static_cast<uint64_t>(timeout_100ns);
-    return due > system_now ? now + (due - system_now) : now;
-}
-
 bool ended_by_termination(KPROCESSOR_MODE mode) {
     return mode == UserMode && current_thread().terminating;
 }
@@ -114,7 +113,7 @@ NTSTATUS wait_for(const void *channel, const std::function<bool()> &ready, KPROC
                   PLARGE_INTEGER timeout) {
     std::optional<uint64_t> deadline;
     if (timeout != nullptr) {
-        deadline = deadline_of(timeout->QuadPart);
+        deadline = ke::deadline_of(timeout->QuadPart);
     }
     world().block(channel, [&] { return ready() || ended_by_termination(mode); }, deadline);
     if (ready()) {

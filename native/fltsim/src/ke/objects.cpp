@@ -111,6 +111,25 @@ FLTSIM_KERNEL HANDLE NTAPI PsGetProcessId(PEPROCESS Process) {
     return id_handle(reinterpret_cast<fltsim::Process *>(Process)->id);
 }
 
+/// IRQL <= APC_LEVEL. The thread is referenced. STATUS_INVALID_PARAMETER when there is none with this id (any more).
+FLTSIM_KERNEL NTSTATUS NTAPI PsLookupThreadByThreadId(HANDLE ThreadId, PETHREAD *Thread) {
+    KernelCall call("PsLookupThreadByThreadId", APC_LEVEL);
+    *Thread = nullptr;
+    if (fault("PsLookupThreadByThreadId")) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    fltsim::Thread *found = world().reference_thread(reinterpret_cast<uintptr_t>(ThreadId));
+    if (found == nullptr) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if (found->ended || found->borrowed != nullptr) { // a context of the model that runs DPCs is no thread
+        found->dereference();
+        return STATUS_INVALID_PARAMETER;
+    }
+    *Thread = native(*found);
+    return STATUS_SUCCESS;
+}
+
 /// IRQL <= DISPATCH_LEVEL. TRUE from the moment somebody asked the thread to end [CANC-06a].
 FLTSIM_KERNEL BOOLEAN NTAPI PsIsThreadTerminating(PETHREAD Thread) {
     KernelCall call("PsIsThreadTerminating", DISPATCH_LEVEL);
@@ -203,6 +222,31 @@ FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MAS
         return STATUS_OBJECT_TYPE_MISMATCH;
     }
     unmodelled("ObReferenceObjectByHandle", std::string("an object of type ") + object->type_name());
+}
+
+/// IRQL <= DISPATCH_LEVEL. Threads and file objects. STATUS_OBJECT_TYPE_MISMATCH when the object is not of the type that is named.
+FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess,
+                                                        POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode) {
+    constexpr const char *kApi = "ObReferenceObjectByPointer";
+    KernelCall call(kApi, DISPATCH_LEVEL);
+    if (Object == nullptr) {
+        bugcheck("OBJECT is null", kApi, "pass an object");
+    }
+    if (world().is_thread(Object)) {
+        if (ObjectType != nullptr && ObjectType != &thread_type) {
+            return STATUS_OBJECT_TYPE_MISMATCH;
+        }
+        static_cast<Thread *>(Object)->reference();
+        return STATUS_SUCCESS;
+    }
+    if (is_process(Object) || !looks_like_file(Object)) {
+        unmodelled(kApi, "objects other than threads and files");
+    }
+    if (ObjectType != nullptr && ObjectType != &file_type) {
+        return STATUS_OBJECT_TYPE_MISMATCH;
+    }
+    reference_file(kApi, static_cast<PFILE_OBJECT>(Object));
+    return STATUS_SUCCESS;
 }
 
 /// IRQL <= DISPATCH_LEVEL. Threads, processes and file objects.

@@ -9,6 +9,7 @@
 
 #include "io/io_manager.hpp"
 #include "ke/state.hpp"
+#include "ke/trace.hpp"
 #include "ke/threads.hpp"
 #include "wdf/framework.hpp"
 
@@ -221,6 +222,7 @@ void release(const char *api, void *block, uint32_t tag) {
 
 void report_leaks() {
     ke::check_no_system_threads();
+    ke::trace().check_none_registered();
     world().wdf->image_unloaded();
     ke::WorldState &state = ke::world_state();
     for (const auto &[object, references] : state.references) {

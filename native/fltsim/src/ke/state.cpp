@@ -2,10 +2,11 @@
 #include "ke/state.hpp"
 
 #include "ke/pool.hpp"
+#include "ke/trace.hpp"
 
 namespace fltsim::ke {
 
-WorldState::WorldState() : pool(std::make_unique<pool::Pool>()) {}
+WorldState::WorldState() : pool(std::make_unique<pool::Pool>()), trace(std::make_unique<Trace>()) {}
 WorldState::~WorldState() = default;
 
 WorldState &world_state() {

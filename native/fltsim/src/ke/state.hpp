@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: what the kernel calls keep per world and per thread. Only ke/ and wdf/ include it.
+// This module provides: what the kernel calls keep per world and per thread. Only ke/ and wdf/ include it, and flt/ for timeouts.
 //
 // Invariants: a world's state is touched under its model lock, a thread's by the thread itself.
 #pragma once
@@ -17,6 +17,9 @@ namespace fltsim {
 
 namespace pool {
 class Pool;
+}
+namespace ke {
+class Trace;
 }
 namespace io {
 class FileObject;
@@ -54,7 +57,11 @@ struct WorldState {
     std::map<const void *, PointerReferences> references; ///< by PFILE_OBJECT
     std::map<const void *, std::deque<Waiter *>> waiters; ///< by object, first come first
     std::vector<Thread *> system_threads; ///< made by PsCreateSystemThread and not ended
+    std::unique_ptr<Trace> trace;
 };
+
+/// A kernel timeout (negative: relative, else system time; 100 ns) as interrupt time.
+uint64_t deadline_of(int64_t timeout_100ns);
 
 /// Of the current world. Model lock held.
 WorldState &world_state();

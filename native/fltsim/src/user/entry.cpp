@@ -4,6 +4,8 @@
 
 #include "user/entry.hpp"
 
+#include <utility>
+
 namespace fltsim::user {
 
 namespace {
@@ -57,17 +59,27 @@ std::shared_ptr<World> world_for_handle(HANDLE handle) {
 }
 
 bool enter(const std::shared_ptr<World> &world, const char *api, const std::function<void(World &)> &body) {
+    bool terminated = false;
     const auto call_in = [&] {
         const KernelCall call(api, PASSIVE_LEVEL);
-        body(*world);
+        Thread &self = executing();
+        if (!self.terminating) {
+            body(*world);
+            terminated = std::exchange(self.wait_cut_short, false);
+        } else {
+            terminated = true;
+        }
     };
-    if (world_or_null() == world.get()) {
+    const bool inside = world_or_null() == world.get();
+    if (inside) {
         call_in();
-        return true;
     }
     // In an ending world waits return unsatisfied, so what the body found then is no answer.
-    if (world->host_call(call_in) && !world->ending()) {
-        return true;
+    if (inside || (world->host_call(call_in) && !world->ending())) {
+        if (terminated) {
+            set_status(STATUS_THREAD_IS_TERMINATING);
+        }
+        return !terminated;
     }
     set_error(ERROR_SHUTDOWN_IN_PROGRESS);
     return false;

@@ -26,7 +26,8 @@ std::shared_ptr<World> world_for_names();
 /// The world of a handle; null with ERROR_INVALID_HANDLE set when it cannot be one.
 std::shared_ptr<World> world_for_handle(HANDLE handle);
 
-/// Runs `body` in the world as the native service `api`. False, with ERROR_SHUTDOWN_IN_PROGRESS set, when the world stopped or ended first.
+/// Runs `body` in the world as the native service `api`. False, with ERROR_SHUTDOWN_IN_PROGRESS set, when the world stopped or ended first; false, with
+/// STATUS_THREAD_IS_TERMINATING set, when the thread was terminated before the call or in a wait of it.
 bool enter(const std::shared_ptr<World> &world, const char *api, const std::function<void(World &)> &body);
 
 void set_error(DWORD error);

@@ -15,7 +15,13 @@ void Event::signal() {
 
 bool wait_for(World &world, const void *channel, const std::function<bool()> &pred,
               std::optional<uint64_t> deadline_100ns) {
-    return world.block(channel, [&] { return pred() || world.ending(); }, deadline_100ns);
+    Thread &self = executing();
+    const bool ended =
+        world.block(channel, [&] { return pred() || world.ending() || self.terminating; }, deadline_100ns);
+    if (self.terminating && !pred()) {
+        self.wait_cut_short = true;
+    }
+    return ended;
 }
 
 bool Event::wait(std::optional<uint64_t> deadline_100ns) {

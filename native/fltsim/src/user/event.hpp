@@ -14,7 +14,8 @@ namespace fltsim::user {
 /// Interrupt time (100 ns) at which a wait that starts now ends; nothing for INFINITE. Inside a world.
 std::optional<uint64_t> deadline_after(uint32_t timeoutMs);
 
-/// World::block for user-mode waits, which nothing else ends in a world that ends: returns then too, and enter() says so.
+/// World::block for user-mode waits, which nothing else ends in a world that ends or a thread that is terminated: returns then too, and enter()
+/// says so.
 bool wait_for(World &world, const void *channel, const std::function<bool()> &pred,
               std::optional<uint64_t> deadline_100ns);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: the fltlib calls: load, unload, attach, detach, and the client side of communication ports [USR-02, USR-05, HR-01].
+// This module provides: the fltlib calls: load, unload, attach, detach, and the client side of communication ports [USR-02, USR-03, USR-05,
+// HR-01].
 //
 // Each runs in the caller's simulated thread, so the driver's callbacks see the caller as the requestor. FilterSendMessage hands the caller's own
 // memory on: what the driver must not trust stays untrusted [MSGN-01].
@@ -8,6 +9,7 @@
 #include <algorithm>
 
 #include "flt/filter_manager.hpp"
+#include "user/event.hpp"
 #include "user/path.hpp"
 
 using namespace fltsim;
@@ -18,8 +20,9 @@ namespace {
 HRESULT no_world() {
     return HRESULT_FROM_WIN32(ERROR_NOT_READY);
 }
+/// Of a call that did not come to its end: enter() says why.
 HRESULT ended() {
-    return HRESULT_FROM_WIN32(ERROR_SHUTDOWN_IN_PROGRESS);
+    return HRESULT_FROM_WIN32(GetLastError());
 }
 HRESULT bad_argument() {
     return HRESULT_FROM_WIN32(ERROR_INVALID_PARAMETER);
@@ -157,4 +160,61 @@ FLTSIM_USER HRESULT FilterSendMessage(HANDLE hPort, LPVOID lpInBuffer, DWORD dwI
     }
     *lpBytesReturned = returned;
     return hresult(status);
+}
+
+namespace {
+
+/// hEvent's lowest bit only says "no completion port"; it is not part of the handle.
+HANDLE event_handle(const OVERLAPPED &overlapped) {
+    return reinterpret_cast<HANDLE>(reinterpret_cast<uintptr_t>(overlapped.hEvent) & ~uintptr_t{1});
+}
+
+NTSTATUS get_message(World &w, Object &port, void *buffer, DWORD bytes, OVERLAPPED *overlapped) {
+    std::shared_ptr<flt::MessageGet> get;
+    if (overlapped == nullptr) {
+        const NTSTATUS status = w.flt->get_message(port, buffer, bytes, nullptr, &get);
+        if (status != STATUS_PENDING) {
+            return status;
+        }
+        const auto done = [&] { return get->done; };
+        wait_for(w, get.get(), done, std::nullopt);
+        return get->status;
+    }
+    std::shared_ptr<Event> event;
+    if (event_handle(*overlapped) != nullptr) {
+        event = w.handles->find_as<Event>(event_handle(*overlapped));
+        if (!event) {
+            return STATUS_INVALID_HANDLE;
+        }
+        event->reset();
+    }
+    overlapped->Internal = static_cast<ULONG_PTR>(STATUS_PENDING);
+    const io::AsyncBlock async{reinterpret_cast<IO_STATUS_BLOCK *>(overlapped), event, overlapped};
+    return w.flt->get_message(port, buffer, bytes, &async, &get);
+}
+
+} // namespace
+
+/// Without an OVERLAPPED it waits. With one it is always HRESULT_FROM_WIN32(ERROR_IO_PENDING), also when a message was there already; the OVERLAPPED tells
+/// the end, its InternalHigh the bytes with the header. A message that does not fit ends the call with ERROR_INSUFFICIENT_BUFFER and stays
+/// for the next one. ERROR_OPERATION_ABORTED: cancelled, or the handle was closed; ERROR_INVALID_HANDLE: the driver has disconnected.
+FLTSIM_USER HRESULT FilterGetMessage(HANDLE hPort, PFILTER_MESSAGE_HEADER lpMessageBuffer, DWORD dwMessageBufferSize,
+                                     LPOVERLAPPED lpOverlapped) {
+    if (lpMessageBuffer == nullptr) {
+        return bad_argument();
+    }
+    const auto world = world_for_handle(hPort);
+    if (!world) {
+        return HRESULT_FROM_WIN32(ERROR_INVALID_HANDLE);
+    }
+    NTSTATUS status = STATUS_SUCCESS;
+    const bool entered = enter(world, "FilterGetMessage", [&](World &w) {
+        const auto port = w.handles->find(hPort);
+        status =
+            port ? get_message(w, *port, lpMessageBuffer, dwMessageBufferSize, lpOverlapped) : STATUS_INVALID_HANDLE;
+    });
+    if (!entered) {
+        return ended();
+    }
+    return status == STATUS_PENDING ? HRESULT_FROM_WIN32(ERROR_IO_PENDING) : hresult(status);
 }

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "flt/filter_manager.hpp"
 #include "user/entry.hpp"
 #include "user/event.hpp"
 #include "user/file_call.hpp"
@@ -85,13 +86,24 @@ FLTSIM_USER BOOL GetOverlappedResultEx(HANDLE hFile, LPOVERLAPPED lpOverlapped, 
     return overlapped_result(hFile, lpOverlapped, lpNumberOfBytesTransferred, dwMilliseconds);
 }
 
-/// ERROR_NOT_FOUND: nothing that could still be cancelled. An operation that a post-operation callback holds is beyond that [CANC-06].
+/// Of a file's operations or a port's FilterGetMessage calls. ERROR_NOT_FOUND: nothing that could still be cancelled. An operation that a post-operation callback holds is beyond that [CANC-06].
 FLTSIM_USER BOOL CancelIoEx(HANDLE hFile, LPOVERLAPPED lpOverlapped) {
+    const auto world = world_for_handle(hFile);
+    if (!world) {
+        return FALSE;
+    }
     NTSTATUS status = STATUS_SUCCESS;
-    const bool entered = file_call(
-        hFile, "NtCancelIoFileEx", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
-            return w.io->cancel(*file, lpOverlapped) == 0 ? STATUS_NOT_FOUND : STATUS_SUCCESS;
-        });
+    const bool entered = enter(world, "NtCancelIoFileEx", [&](World &w) {
+        const auto object = w.handles->find(hFile);
+        if (!object) {
+            status = STATUS_INVALID_HANDLE;
+            return;
+        }
+        const auto file = std::dynamic_pointer_cast<io::FileObject>(object);
+        const uint32_t found =
+            file ? w.io->cancel(*file, lpOverlapped) : w.flt->cancel_messages(object.get(), lpOverlapped, nullptr);
+        status = found == 0 ? STATUS_NOT_FOUND : STATUS_SUCCESS;
+    });
     return entered ? result(status) : FALSE;
 }
 
@@ -107,7 +119,9 @@ FLTSIM_USER BOOL CancelSynchronousIo(HANDLE hThread) {
             status = w.handles->find(hThread) ? STATUS_OBJECT_TYPE_MISMATCH : STATUS_INVALID_HANDLE;
             return;
         }
-        status = w.io->cancel_synchronous(*target->thread()) == 0 ? STATUS_NOT_FOUND : STATUS_SUCCESS;
+        const uint32_t found =
+            w.io->cancel_synchronous(*target->thread()) + w.flt->cancel_synchronous_messages(*target->thread());
+        status = found == 0 ? STATUS_NOT_FOUND : STATUS_SUCCESS;
     });
     return entered ? result(status) : FALSE;
 }

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+//
+// What rules may say, over the real driver and the model.
+import { describe, expect, it } from 'vitest'
+import { type Minipend, observe, openMinipend, pend, type Rule, whenSafe } from '../../src/index.js'
+import { expectBalance, settled, world } from './world.js'
+
+async function attached(volume = 'D:'): Promise<Minipend> {
+  const mp = await world()
+  await mp.attach(volume)
+  return mp
+}
+
+/** Sets the rule, writes so many files, and returns how many writes it selected. */
+async function selected(mp: Minipend, conditions: Partial<Rule>, writes = 1): Promise<number> {
+  await mp.rules.set([{ ...conditions, on: ['write'], action: observe() }])
+  await mp.resetCounters()
+  for (let i = 0; i < writes; i++) {
+    await mp.io.writeFile('D:\\a', 'x')
+  }
+  return Number((await mp.counters()).byOperation.write.observed)
+}
+
+describe('conditions', () => {
+  it('by requestor', async () => {
+    const mp = await attached()
+    const gate = await mp.gate({ on: ['write'] })
+    const writing = mp.io.writeFile('D:\\a', 'x')
+    const { processId } = await gate.next()
+    await gate.close()
+    await writing
+    expect(await selected(mp, { processId })).toBe(1)
+    expect(await selected(mp, { processId: processId + 1 })).toBe(0)
+    expect(await selected(mp, { requestorMode: 'user' })).toBe(1)
+    expect(await selected(mp, { requestorMode: 'kernel' })).toBe(0)
+  })
+
+  it('by kind of data I/O', async () => {
+    const mp = await attached()
+    expect(await selected(mp, { io: ['cached'] })).toBe(1)
+    expect(await selected(mp, { io: ['nonCached'] })).toBe(0)
+    expect(await selected(mp, { io: ['nonCached', 'cached'] })).toBe(1)
+  })
+
+  it('by status', async () => {
+    const mp = await attached()
+    await mp.rules.set([
+      { id: 'none', on: ['create'], status: 'STATUS_OBJECT_NAME_NOT_FOUND', action: observe() },
+      { id: 'good', on: ['create'], status: 'success', action: pend() },
+    ])
+    expect(await mp.io.exists('D:\\nothing')).toBe(false)
+    expect((await settled(mp)).byOperation.create).toMatchObject({ observed: 1n, pended: 0n, unmatched: 0n })
+    await mp.io.writeFile('D:\\a', 'x')
+    const counters = await settled(mp)
+    expect(counters.byOperation.create).toMatchObject({ observed: 1n, pended: 1n })
+    expectBalance(counters)
+  })
+
+  it('by sampling, the same with the same seed', async () => {
+    const mp = await attached()
+    expect(await selected(mp, { everyNth: 3 }, 10)).toBe(3)
+    expect(await selected(mp, { atMost: 4 }, 10)).toBe(4)
+    const once = await selected(mp, { probability: 0.5, seed: 7 }, 40)
+    expect(once).toBeGreaterThan(0)
+    expect(once).toBeLessThan(40)
+    expect(await selected(mp, { probability: 0.5, seed: 7 }, 40)).toBe(once)
+    expect(await selected(mp, { probability: 1 }, 5)).toBe(5)
+  })
+
+  it("by the kernel's names", async () => {
+    const mp = await attached()
+    await mp.rules.set([{ on: ['IRP_MJ_WRITE'], action: observe() }])
+    await mp.io.writeFile('D:\\a', 'x')
+    expect((await settled(mp)).byOperation.write.observed).toBe(1n)
+  })
+
+  it("fit a rename's new name as well", async () => {
+    const mp = await attached()
+    await mp.io.mkdir('D:\\inbox')
+    await mp.io.writeFile('D:\\a', 'x')
+    await mp.rules.set([{ on: ['rename'], path: '\\inbox\\*', action: observe() }])
+    await mp.io.rename('D:\\a', 'D:\\inbox\\b')
+    expect((await settled(mp)).byOperation.rename.observed).toBe(1n)
+  })
+})
+
+describe('failing', () => {
+  it('a write by its rule', async () => {
+    const mp = await attached()
+    await mp.rules.set([{ on: ['write'], action: pend({ failWith: 'STATUS_DISK_FULL' }) }])
+    await expect(mp.io.writeFile('D:\\a', 'x')).rejects.toMatchObject({ code: 'ERROR_DISK_FULL' })
+    await mp.rules.clear()
+    expect(await mp.io.readFile('D:\\a', { encoding: 'utf8' }), 'it has taken effect').toBe('x')
+    const counters = await settled(mp)
+    expect(counters.byOperation.write).toMatchObject({ pended: 1n, failed: 1n })
+    expectBalance(counters)
+  })
+
+  it('a create that succeeded: no handle is left open', async () => {
+    const mp = await attached()
+    await mp.rules.set([{ on: ['create'], path: '\\a', action: pend({ failWith: 'STATUS_ACCESS_DENIED' }) }])
+    const opening = mp.io.open('D:\\a', { access: 'readwrite', create: 'create', share: [] })
+    await expect(opening).rejects.toMatchObject({ code: 'ERROR_ACCESS_DENIED' })
+    await mp.rules.clear()
+    await using file = await mp.io.open('D:\\a', { access: 'readwrite', share: [] })
+    expect(await file.write('mine')).toBe(4)
+    expectBalance(await settled(mp))
+  })
+
+  it('when it is safe', async () => {
+    const mp = await attached()
+    await mp.rules.set([{ on: ['write'], action: whenSafe({ failWith: 'STATUS_IO_DEVICE_ERROR' }) }])
+    await expect(mp.io.writeFile('D:\\a', 'x')).rejects.toMatchObject({ code: 'ERROR_IO_DEVICE' })
+    const counters = await settled(mp)
+    expect(counters.byOperation.write).toMatchObject({ whenSafe: 1n, failed: 1n })
+    expectBalance(counters)
+  })
+})
+
+describe('persistent rules', () => {
+  it('stay until they are cleared; other rules of the session replace the ones it set', async () => {
+    const mp = await attached()
+    await mp.rules.set([{ on: ['write'], action: observe() }], { persist: true })
+    await mp.io.writeFile('D:\\a', 'x')
+    expect((await mp.counters()).byOperation.write.observed).toBe(1n)
+    await mp.rules.clear({ persistent: true })
+    await mp.io.writeFile('D:\\a', 'x')
+    expect((await mp.counters()).byOperation.write.observed).toBe(1n)
+  })
+})
+
+describe('a session over ffi', () => {
+  it('opens gates and hears of events too, by asking', async () => {
+    const opened = openMinipend({ backend: 'embedded', transport: 'ffi' }).catch((error: unknown) => error)
+    const mp = await opened
+    if (mp instanceof Error) {
+      expect(mp).toMatchObject({ code: 'DEPENDENCY_MISSING' })
+      return
+    }
+    await using session = mp as Minipend
+    const gate = await session.gate({ on: ['write'] })
+    await expect(gate.next({ timeoutMs: 120 })).rejects.toMatchObject({ code: 'TIMEOUT' })
+    const events = await session.events()
+    await expect(events.next({ timeoutMs: 10 })).rejects.toMatchObject({ code: 'TIMEOUT' })
+    await events.close()
+    await gate.close()
+  })
+})
