@@ -94,9 +94,9 @@ typedef enum _MINIPEND_OPERATION {
     X(NOT_IRP, "notIrp", "fast I/O or an FS-filter operation, which may never be pended")                              \
     X(PAGING, "paging", "paging I/O, which may never be pended")                                                       \
     X(POLICY, "policy", "a safety default of the driver excludes the operation")                                       \
-    X(CAPACITY, "capacity", "the driver already holds as many operations as it may")                                   \
+    X(CAPACITY, "capacity", "the driver, or the gate, already holds as many operations as it may")                     \
     X(ALLOCATION, "allocation", "memory for the record or the deferred work item was not to be had")                   \
-    X(TOP_LEVEL_IRP, "topLevelIrp", "FltQueueDeferredIoWorkItem refused, and the thread had a top-level IRP")          \
+    X(TOP_LEVEL_IRP, "topLevelIrp", "the thread has a top-level IRP: FltQueueDeferredIoWorkItem refuses that")         \
     X(TEARING_DOWN, "tearingDown", "FltQueueDeferredIoWorkItem refused because the instance is being torn down")       \
     X(UNSAFE, "unsafe", "FltQueueDeferredIoWorkItem refused and no documented cause explains it")
 
