@@ -17,8 +17,9 @@ using PostBody = std::function<FLT_POSTOP_CALLBACK_STATUS(PFLT_CALLBACK_DATA, PC
 /// One driver with this post-operation; then `fn`.
 std::string with_post(const PostBody &post, const std::function<void(Bench &, Driver &)> &fn) {
     return run([&](Bench &bench) {
-        static std::vector<std::unique_ptr<Driver>> drivers; // a world that stops leaves them
-        Driver *driver = drivers.emplace_back(std::make_unique<Driver>(u"one")).get();
+        // A world that stops leaves its driver; it is never destroyed, because that would unload it.
+        static auto &left = *new std::vector<Driver *>;
+        Driver *driver = left.emplace_back(new Driver(u"one"));
         REQUIRE(driver->load(bench.world) == STATUS_SUCCESS);
         REQUIRE(bench.attach(*driver) == STATUS_SUCCESS);
         driver->post = post;

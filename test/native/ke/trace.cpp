@@ -157,8 +157,8 @@ TEST(trace_rules) {
                      }),
                      "VER-02 parameter"));
     CHECK(stopped_on(run([](Bench &bench) {
-                         static std::unique_ptr<Driver> driver; // a world that stops leaves it
-                         driver = std::make_unique<Driver>(u"one");
+                         static Driver *driver; // a world that stops leaves it
+                         driver = new Driver(u"one");
                          REQUIRE(driver->load(bench.world) == STATUS_SUCCESS);
                          REGHANDLE handle = 0;
                          EtwRegister(&PROVIDER, nullptr, nullptr, &handle);
