@@ -8,6 +8,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // They need clang and lld: npm run test:sys.
+    exclude: ['test/sys/**'],
     pool: 'forks',
     execArgv: ['--expose-gc'],
     testTimeout: 20_000,

@@ -24,7 +24,7 @@
 typedef struct _MP_BELLS {
     KEVENT Wake; ///< Synchronization event: there may be a bell to ring, or Stop was set.
     volatile LONG Stop;
-    PETHREAD Thread; ///< Referenced; joined at unload. NULL: not running.
+    HANDLE Thread; ///< Joined at unload. NULL: not running.
 } MP_BELLS;
 
 static MP_BELLS MpBells;
@@ -159,45 +159,20 @@ static VOID NTAPI MpBellThread(_In_ PVOID Context) {
     }
 }
 
-/// Starts the thread, before the first connection. On failure none is left running.
+/// Starts the thread, before the first connection.
 _Use_decl_annotations_ NTSTATUS MpBellStart(VOID) {
-    OBJECT_ATTRIBUTES attributes;
-    HANDLE handle;
-    PVOID thread;
-    NTSTATUS status;
-
     PAGED_CODE();
 
     KeInitializeEvent(&MpBells.Wake, SynchronizationEvent, FALSE);
     InterlockedExchange(&MpBells.Stop, FALSE);
-    InitializeObjectAttributes(&attributes, NULL, OBJ_KERNEL_HANDLE, NULL, NULL);
-    status = PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, &attributes, NULL, NULL, MpBellThread, NULL);
-    if (!NT_SUCCESS(status)) {
-        return status;
-    }
-    status = ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, &thread, NULL);
-    if (NT_SUCCESS(status)) {
-        MpBells.Thread = thread;
-    } else {
-        // It cannot be joined by its object later on, so it must be gone before this returns.
-        InterlockedExchange(&MpBells.Stop, TRUE);
-        MpBellWake();
-        NT_VERIFY(NT_SUCCESS(ZwWaitForSingleObject(handle, FALSE, NULL)));
-    }
-    NT_VERIFY(NT_SUCCESS(ZwClose(handle)));
-    return status;
+    return MpThreadStart(MpBellThread, &MpBells.Thread);
 }
 
 /// Ends and joins the thread. Bells that are armed later stay silent.
 _Use_decl_annotations_ VOID MpBellStop(VOID) {
     PAGED_CODE();
 
-    if (MpBells.Thread == NULL) {
-        return;
-    }
     InterlockedExchange(&MpBells.Stop, TRUE);
     MpBellWake();
-    (VOID) KeWaitForSingleObject(MpBells.Thread, Executive, KernelMode, FALSE, NULL);
-    ObDereferenceObject(MpBells.Thread);
-    MpBells.Thread = NULL;
+    MpThreadJoin(&MpBells.Thread);
 }

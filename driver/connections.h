@@ -23,10 +23,12 @@ typedef struct _MP_CONNECTION {
     volatile LONG References;
     WDFMEMORY Memory; ///< Owns this.
     ULONG64 Id; ///< The port cookie: a number, so that a stale one is only unknown.
+    ULONG ProcessId; ///< In whose thread it connected; constant.
     PFLT_PORT
     ClientPort; ///< Closed by the disconnect routine; FltCloseClientPort synchronises with the bell's FltSendMessage [PORT-04].
     volatile LONG Greeted; ///< 0 no, 1 hello's reply is being copied out, 2 yes.
     PMP_RULE_TABLE DropTable; ///< Made at connect time, so that dropping the rules at disconnect cannot fail.
+    MP_PLACES Places; ///< MpRules.WriteLock.
     ULONG ThreadIds[2]; ///< From hello: never held. MpConnections.Lock.
     PETHREAD Threads
         [2]; ///< The same, referenced; NULL: none, or not found. MpConnections.Lock; watch.c looks whether they end.
@@ -77,10 +79,10 @@ _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS
 /// Adds an event to the rings that want it and rings their bells, and writes it to ETW. Not under a spin lock. Cause: see MINIPEND_EVENT.
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID
     MpEvent(_In_ MINIPEND_EVENT_KIND Kind, _In_ const MP_RECORD *Record, _In_ ULONG Cause);
-/// The same for an operation that was refused without a record.
+/// The same for an operation that was refused without a record: the match's first rule is told.
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID
     MpEventRefused(_In_ PFLT_CALLBACK_DATA Data, _In_ PMP_INSTANCE Instance, _In_ MINIPEND_OPERATION Operation,
-                   _In_ const MP_RULE *Rule, _In_ const MP_RULE_SET *Set, _In_ MINIPEND_REFUSAL Cause);
+                   _In_ const MP_MATCH *Match, _In_ MINIPEND_REFUSAL Cause);
 /// A ring for the connection. Nothing is recorded in it before MpRingInstall.
 _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS
     MpRingCreate(_In_ ULONG Capacity, _Out_ MP_RING *Ring);

@@ -6,9 +6,9 @@
 // Manager owns the driver object's entry points [KMDF-01, KMDF-03]; no EvtDriverUnload, because the framework would not call it
 // [KMDF-04]; WdfDriverMiniportUnload last, because it takes the framework away [KMDF-06].
 //
-// Loading:   framework, parameters, tables, tracing, releasing threads, FltRegisterFilter, boot volume, bell, port, FltStartFiltering.
+// Loading:   framework, parameters, tables, tracing, releasing and watching threads, FltRegisterFilter, boot volume, bell, port, FltStartFiltering.
 // Unloading: port closed, bell thread joined (it sends through the filter), FltUnregisterFilter (which tears every instance down and disconnects
-//            every client), deferred routines run down, releasing threads joined, tables freed, tracing off, framework gone. After
+//            every client), deferred routines run down, watching and releasing threads joined, tables freed, tracing off, framework gone. After
 //            FltUnregisterFilter no callback comes any more; the releasing threads must outlive it, because it waits for what they give back.
 
 #include "minipend.h"

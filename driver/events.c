@@ -213,7 +213,8 @@ _Use_decl_annotations_ VOID MpEvent(MINIPEND_EVENT_KIND Kind, const MP_RECORD *R
 }
 
 _Use_decl_annotations_ VOID MpEventRefused(PFLT_CALLBACK_DATA Data, PMP_INSTANCE Instance, MINIPEND_OPERATION Operation,
-                                           const MP_RULE *Rule, const MP_RULE_SET *Set, MINIPEND_REFUSAL Cause) {
+                                           const MP_MATCH *Match, MINIPEND_REFUSAL Cause) {
+    const MP_RULE_SET *set = Match->Candidates[0].Set;
     MINIPEND_EVENT event;
 
     if (!MpEventsWanted()) {
@@ -221,10 +222,10 @@ _Use_decl_annotations_ VOID MpEventRefused(PFLT_CALLBACK_DATA Data, PMP_INSTANCE
     }
     MpEventBegin(&event, MINIPEND_EVENT_KIND_REFUSED, Operation, Cause);
     event.InstanceId = Instance->Id;
-    event.ConnectionId = Set->Persistent ? 0 : Set->ConnectionId;
-    event.RuleGeneration = MpRulesGeneration();
-    event.SetId = (UINT32)Set->SetId;
-    event.RuleId = Rule->Id;
+    event.ConnectionId = set->Persistent ? 0 : set->ConnectionId;
+    event.RuleGeneration = Match->Table->Generation;
+    event.SetId = (UINT32)set->SetId;
+    event.RuleId = Match->Candidates[0].Rule->Id;
     MpSee(Data, &event.Seen);
     MpEventPublish(&event);
 }

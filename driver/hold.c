@@ -24,7 +24,8 @@
 //   - a record is on MpHold.List and on its instance's list exactly while QUEUED, PARKED or WAITING, and in the due heap exactly while PARKED;
 //   - PARKED and WAITING records stand on MpHold.List in the order of their ParkSequence;
 //   - for each instance and operation Pended == Completed + InFlight;
-//   - MpHold.Count == sum of InFlight + sum of Waiting over everything, and MpHold.Waiting is that second sum; a rule's HeldNow is its part of Count;
+//   - MpHold.Count == sum of InFlight + sum of Waiting over everything, and MpHold.Waiting is that second sum; a rule's HeldNow is its part of Count,
+//     and at most its Taken;
 //   - only the thread that moved a record to RELEASING completes it: that is "exactly once".
 //
 // The pended operation is counted before the queue call, because the deferred routine may run, and the whole release with it,
@@ -48,6 +49,7 @@ _Use_decl_annotations_ NTSTATUS MpHoldInitialize(VOID) {
 
     InitializeListHead(&MpHold.List);
     KeInitializeEvent(&MpHold.Wake, SynchronizationEvent, FALSE);
+    KeInitializeEvent(&MpHold.WatchWake, SynchronizationEvent, FALSE);
 
     status = WdfSpinLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &MpHold.Lock);
     if (!NT_SUCCESS(status)) {
@@ -96,6 +98,7 @@ static VOID MpHoldLink(PMP_RECORD Record) {
     InsertTailList(&MpHold.List, &Record->HeldLink);
     InsertTailList(&instance->Held, &Record->InstanceLink);
     MpHold.Count++;
+    Record->Rule->Taken++;
     Record->Rule->HeldNow++;
 }
 
@@ -106,12 +109,17 @@ static VOID MpHoldUnlink(PMP_RECORD Record) {
     Record->Rule->HeldNow--;
 }
 
-/// From here on it can be listed and released. Only now it counts for the high waters: a queue call that is refused has held nothing.
+/// From here on it can be listed and released. Only now it counts for the high waters: a queue call that is refused has held nothing. The first of
+/// several calls the watching thread.
 static VOID MpHoldShow(PMP_RECORD Record, MP_RECORD_STATE State) {
     Record->State = State;
     Record->ParkSequence = ++MpHold.LastParkSequence;
     if (MpHold.Count > MpHold.HighWater) {
         MpHold.HighWater = MpHold.Count;
+    }
+    if (!MpHold.Watched) {
+        MpHold.Watched = TRUE;
+        KeSetEvent(&MpHold.WatchWake, IO_NO_INCREMENT, FALSE);
     }
 }
 
@@ -140,6 +148,7 @@ _Use_decl_annotations_ VOID MpHoldUntake(PMP_RECORD Record) {
 
     WdfSpinLockAcquire(MpHold.Lock);
     MpHoldUnlink(Record);
+    Record->Rule->Taken--;
     counters->InFlight--;
     counters->Pended--;
     Record->State = MpRecordNew;
@@ -197,10 +206,6 @@ _Use_decl_annotations_ BOOLEAN MpHoldWait(PMP_RECORD Record) {
             KeSetEvent(&Record->Wake, IO_NO_INCREMENT, FALSE);
         }
         MpHold.Waiting++;
-        if (Record->Rule->Hold != MINIPEND_HOLD_NONE && MpHold.HeapCount == 0) {
-            // Perhaps no releasing thread looks for terminating threads yet.
-            KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
-        }
     }
     WdfSpinLockRelease(MpHold.Lock);
     return listed;
@@ -266,67 +271,79 @@ _Use_decl_annotations_ VOID MpHoldReleaseConnection(ULONG64 ConnectionId, MINIPE
     WdfSpinLockRelease(MpHold.Lock);
 }
 
+/// A parked record of the instance, now RELEASING and the caller's; NULL: there is none. MpHold.Lock held.
+static PMP_RECORD MpHoldTakeOneOf(PMP_INSTANCE Instance) {
+    PMP_RECORD parked = NULL;
+    PLIST_ENTRY link;
+
+    for (link = Instance->Held.Flink; link != &Instance->Held && parked == NULL; link = link->Flink) {
+        PMP_RECORD record = CONTAINING_RECORD(link, MP_RECORD, InstanceLink);
+
+        if (record->State == MpRecordParked) {
+            MpHoldTakeOut(record, MpHoldNow());
+            parked = record;
+        }
+    }
+    return parked;
+}
+
+/// Makes everything on the instance due, but one that is parked: that is now RELEASING and the caller's. NULL: none is. From here on nothing is held on
+/// the instance: MpHoldLink.
+static PMP_RECORD MpHoldCloseInstance(PMP_INSTANCE Instance) {
+    PMP_RECORD parked;
+    PLIST_ENTRY link;
+
+    WdfSpinLockAcquire(MpHold.Lock);
+    Instance->TearingDown = TRUE;
+    for (link = Instance->Held.Flink; link != &Instance->Held; link = link->Flink) {
+        MpHoldAskLocked(CONTAINING_RECORD(link, MP_RECORD, InstanceLink), MINIPEND_RELEASE_CAUSE_TEARDOWN);
+    }
+    parked = MpHoldTakeOneOf(Instance);
+    WdfSpinLockRelease(MpHold.Lock);
+    return parked;
+}
+
+/// As MpHoldTakeOneOf.
+static PMP_RECORD MpHoldNextOf(PMP_INSTANCE Instance) {
+    PMP_RECORD parked;
+
+    WdfSpinLockAcquire(MpHold.Lock);
+    parked = MpHoldTakeOneOf(Instance);
+    WdfSpinLockRelease(MpHold.Lock);
+    return parked;
+}
+
 /// TeardownStart's duty [LIFE-11]: gives back what is parked on the instance in this thread, wakes what waits, and marks what is still queued; the
-/// deferred routine of that will park it, and a releasing thread gives it back at once.
+/// deferred routine of that will park it. All of it is due first, so that the releasing threads go on with the rest when this thread, giving one
+/// back, has to wait for another.
 _Use_decl_annotations_ VOID MpHoldReleaseInstance(PMP_INSTANCE Instance) {
-    for (;;) {
-        PMP_RECORD parked = NULL;
-        PLIST_ENTRY link;
+    PMP_RECORD record;
 
-        WdfSpinLockAcquire(MpHold.Lock);
-        Instance->TearingDown = TRUE;
-        for (link = Instance->Held.Flink; link != &Instance->Held; link = link->Flink) {
-            PMP_RECORD record = CONTAINING_RECORD(link, MP_RECORD, InstanceLink);
-
-            if (record->State != MpRecordParked) {
-                MpHoldAskLocked(record, MINIPEND_RELEASE_CAUSE_TEARDOWN);
-            } else {
-                (VOID) MpHoldMark(record, MINIPEND_RELEASE_CAUSE_TEARDOWN);
-                MpHoldTakeOut(record, MpHoldNow());
-                parked = record;
-                break;
-            }
-        }
-        WdfSpinLockRelease(MpHold.Lock);
-
-        if (parked == NULL) {
-            return;
-        }
-        MpReleaseRecord(parked);
+    for (record = MpHoldCloseInstance(Instance); record != NULL; record = MpHoldNextOf(Instance)) {
+        MpReleaseRecord(record);
     }
 }
 
 // ---- what releasing threads ask, and counting --------------------------------------------------------------------------
 
-_Use_decl_annotations_ PMP_RECORD MpHoldNextDue(PULONG64 WaitUntil, PBOOLEAN Stop, PBOOLEAN Watch) {
+_Use_decl_annotations_ PMP_RECORD MpHoldNextDue(PULONG64 WaitUntil, PBOOLEAN Stop) {
     PMP_RECORD record = NULL;
     ULONG64 now;
 
     *WaitUntil = MP_NEVER;
     *Stop = FALSE;
-    *Watch = FALSE;
 
     WdfSpinLockAcquire(MpHold.Lock);
     now = MpHoldNow();
-    if (MpHold.HeapCount == 0 && MpHold.Waiting == 0) {
+    if (MpHold.HeapCount == 0) {
         *Stop = MpHold.Stop && MpHold.Count == 0;
+    } else if (MpHold.Heap[0]->DueTime > now) {
+        *WaitUntil = MpHold.Heap[0]->DueTime;
     } else {
-        if (now >= MpHold.NextWatchTime) {
-            *Watch = TRUE;
-            MpHold.NextWatchTime = now + MP_WATCH_INTERVAL_100NS;
-        }
-        *WaitUntil = MpHold.NextWatchTime;
-        if (MpHold.HeapCount > 0) {
-            record = MpHold.Heap[0];
-            *WaitUntil = min(*WaitUntil, record->DueTime);
-        }
-        if (record != NULL && record->DueTime > now) {
-            record = NULL;
-        }
-    }
-    if (record != NULL) {
+        record = MpHold.Heap[0];
         MpHoldTakeOut(record, now);
-        if (MpHold.HeapCount > 0 || MpHold.Waiting > 0) {
+        MpHold.TakenOut++;
+        if (MpHold.HeapCount > 0) {
             // Another thread must see to the next record, due or not: this one can be away for long, in the post-operations of the
             // filters above, and what it waits for there may be that very record.
             KeSetEvent(&MpHold.Wake, IO_NO_INCREMENT, FALSE);
@@ -334,6 +351,30 @@ _Use_decl_annotations_ PMP_RECORD MpHoldNextDue(PULONG64 WaitUntil, PBOOLEAN Sto
     }
     WdfSpinLockRelease(MpHold.Lock);
     return record;
+}
+
+_Use_decl_annotations_ BOOLEAN MpHoldKeepWatch(VOID) {
+    BOOLEAN watched;
+
+    WdfSpinLockAcquire(MpHold.Lock);
+    watched = (BOOLEAN)(MpHold.Count != 0);
+    MpHold.Watched = watched;
+    MpHold.WasDue = MpHold.WasDue && watched;
+    WdfSpinLockRelease(MpHold.Lock);
+    return watched;
+}
+
+_Use_decl_annotations_ BOOLEAN MpHoldIsStalled(VOID) {
+    BOOLEAN due;
+    BOOLEAN stalled;
+
+    WdfSpinLockAcquire(MpHold.Lock);
+    due = (BOOLEAN)(MpHold.HeapCount != 0 && MpHold.Heap[0]->DueTime <= MpHoldNow());
+    stalled = (BOOLEAN)(due && MpHold.WasDue && MpHold.TakenOut == MpHold.TakenOutSeen);
+    MpHold.WasDue = due;
+    MpHold.TakenOutSeen = MpHold.TakenOut;
+    WdfSpinLockRelease(MpHold.Lock);
+    return stalled;
 }
 
 /// Whether the next MpHoldTake would fail for want of room in the driver, at this moment.

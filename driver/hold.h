@@ -14,6 +14,7 @@ typedef enum _MP_RECORD_STATE {
 } MP_RECORD_STATE;
 
 #define MP_NOT_IN_HEAP 0xFFFFFFFFu
+#define MP_MAX_RELEASE_THREADS 64
 
 /// One operation between its pre-operation and its release. States and transitions are drawn in hold.c.
 /// About 1 KB, half of it the name, from a nonpaged lookaside list: MaxHeld of them are 16 MB by default, in use only while as much is held. Name is
@@ -68,17 +69,20 @@ typedef struct _MP_HOLD {
     WDFMEMORY HeapMemory; ///< Owns Heap.
     KEVENT Wake; ///< Synchronization event: the heap has a new first entry, or Stop was set.
     BOOLEAN Stop; ///< Releasing threads end once nothing is held.
-    ULONG64 NextWatchTime; ///< When a releasing thread next looks for terminating threads; Lock.
+    KEVENT WatchWake; ///< Synchronization event: there is something to watch again, or the watching thread is to end.
+    BOOLEAN Watched; ///< The watching thread looks again before long; Lock.
+    BOOLEAN WasDue; ///< Something was due when it looked last; Lock.
+    ULONG64 TakenOut; ///< Records that releasing threads have taken; Lock.
+    ULONG64 TakenOutSeen; ///< The same when the watching thread looked last; Lock.
     volatile LONG64 UnexpectedRefusals;
     volatile LONG64 UnexpectedSuccesses;
-    PETHREAD Threads[16]; ///< Referenced; joined at unload.
-    ULONG ThreadCount;
+    HANDLE Threads[MP_MAX_RELEASE_THREADS]; ///< Joined at unload.
+    ULONG ThreadCount; ///< Changed while loading and unloading, and by the watching thread in between.
 } MP_HOLD;
 
 extern MP_HOLD MpHold;
 
 #define MP_NEVER MAXULONGLONG
-#define MP_WATCH_INTERVAL_100NS (100 * MP_100NS_PER_MS)
 
 /// The connection whose rule it is; 0: a persistent rule, which is nobody's.
 #define MP_RECORD_OWNER(Record) ((Record)->Set->Persistent ? 0 : (Record)->Set->ConnectionId)
@@ -147,9 +151,12 @@ _IRQL_requires_max_(DISPATCH_LEVEL) VOID
     MpHoldReleaseConnection(_In_ ULONG64 ConnectionId, _In_ MINIPEND_RELEASE_CAUSE Cause);
 _IRQL_requires_max_(PASSIVE_LEVEL) VOID MpHoldReleaseInstance(_In_ PMP_INSTANCE Instance);
 /// The record that a releasing thread gives back next, or NULL and the interrupt time until which there is nothing to do. Stop: nothing is held and
-/// nothing more will come. Watch: it is time to look for terminating threads, and this thread is the one to do it.
-_IRQL_requires_max_(DISPATCH_LEVEL) PMP_RECORD
-    MpHoldNextDue(_Out_ PULONG64 WaitUntil, _Out_ PBOOLEAN Stop, _Out_ PBOOLEAN Watch);
+/// nothing more will come.
+_IRQL_requires_max_(DISPATCH_LEVEL) PMP_RECORD MpHoldNextDue(_Out_ PULONG64 WaitUntil, _Out_ PBOOLEAN Stop);
+/// For the watching thread: whether there is still something to watch. FALSE: WatchWake will be set when there is.
+_IRQL_requires_max_(DISPATCH_LEVEL) BOOLEAN MpHoldKeepWatch(VOID);
+/// For the watching thread: whether something has been due since it asked last, and no releasing thread has taken anything.
+_IRQL_requires_max_(DISPATCH_LEVEL) BOOLEAN MpHoldIsStalled(VOID);
 /// Counts an operation that FltDoCompletionProcessingWhenSafe finished.
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID MpHoldCountWhenSafe(_In_ PMP_RECORD Record, _In_ BOOLEAN Failed);
 /// Counts an operation that was given a failure.
@@ -186,13 +193,15 @@ _IRQL_requires_max_(DISPATCH_LEVEL) MINIPEND_DETAIL MpHeldClaim(_Inout_ PMP_RELE
 /// Releases what was claimed, or (Commit FALSE) lets it go on as before. Claimed ones that were given back meanwhile are no matter.
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID MpHeldFinish(_In_ const MP_RELEASE *Release, _In_ BOOLEAN Commit);
 
-// watch.c: terminating threads [CANC-06a]
-/// Asks for the release of what terminating threads wait for. Called by a releasing thread about every 100 ms while something is held.
-_IRQL_requires_max_(PASSIVE_LEVEL) VOID MpWatchThreads(VOID);
+// watch.c
+_IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS MpWatchStart(VOID);
+_IRQL_requires_max_(PASSIVE_LEVEL) VOID MpWatchStop(VOID);
 
 // release.c
 _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS MpReleaseStart(VOID);
 _IRQL_requires_max_(PASSIVE_LEVEL) VOID MpReleaseStop(VOID);
+/// One more releasing thread, if there may be one. For the watching thread.
+_IRQL_requires_max_(PASSIVE_LEVEL) VOID MpReleaseGrow(VOID);
 _IRQL_requires_max_(PASSIVE_LEVEL) VOID MpReleaseRecord(_In_ PMP_RECORD Record);
 /// Says that a RELEASING record is about to be given back, and gives its operation the failure that was chosen, if one was.
 _IRQL_requires_max_(APC_LEVEL) VOID MpReleasePrepare(_Inout_ PMP_RECORD Record);

@@ -54,6 +54,11 @@ static BOOLEAN MpGroupFits(ULONG Wanted, ULONG Met, ULONG Group) {
     return !FlagOn(Wanted, Group) || FlagOn(Wanted & Met, Group);
 }
 
+/// A minor function beyond the bits is one that no rule can select.
+static BOOLEAN MpMinorFits(ULONG Wanted, UCHAR MinorFunction) {
+    return Wanted == 0 || (MinorFunction < 32 && ((Wanted >> MinorFunction) & 1) != 0);
+}
+
 static VOID MpAskName(PMP_MATCHER Matcher) {
     if (!Matcher->NameAsked) {
         Matcher->NameAsked = TRUE;
@@ -97,7 +102,8 @@ static BOOLEAN MpPathFits(PMP_MATCHER Matcher, PCUNICODE_STRING Pattern) {
 /// Whether everything about the rule fits that can be known in the pre-operation. The cheap questions come first.
 static BOOLEAN MpRuleFits(const MP_RULE *Rule, PMP_MATCHER Matcher) {
     if (!MpGroupFits(Rule->Conditions, Matcher->Conditions, MP_MODE_CONDITIONS) ||
-        !MpGroupFits(Rule->Conditions, Matcher->Conditions, MP_KIND_CONDITIONS)) {
+        !MpGroupFits(Rule->Conditions, Matcher->Conditions, MP_KIND_CONDITIONS) ||
+        !MpMinorFits(Rule->MinorFunctions, Matcher->Data->Iopb->MinorFunction)) {
         return FALSE;
     }
     if (Rule->Volume.Length != 0 &&

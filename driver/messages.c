@@ -150,6 +150,8 @@ static NTSTATUS MpDispatch(_Inout_ PMP_EXCHANGE Exchange) {
         return MpMessageCounters(Exchange);
     case MINIPEND_COMMAND_SET_RULES:
         return MpMessageSetRules(Exchange);
+    case MINIPEND_COMMAND_LIST_RULES:
+        return MpMessageListRules(Exchange);
     case MINIPEND_COMMAND_LIST_HELD:
         return MpMessageListHeld(Exchange);
     case MINIPEND_COMMAND_RELEASE:

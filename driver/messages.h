@@ -38,6 +38,7 @@ _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ BOOLEAN
 
 // messages_rules.c
 MP_COMMAND_ROUTINE MpMessageSetRules;
+MP_COMMAND_ROUTINE MpMessageListRules;
 // messages_held.c
 MP_COMMAND_ROUTINE MpMessageListHeld;
 MP_COMMAND_ROUTINE MpMessageRelease;

@@ -7,11 +7,12 @@
 //   operations.c   the pre- and post-operation callbacks   classify.c  which operation is this     counters.c  counters, the snapshot
 //   policy.c       the safety defaults                                                           [operations.h]
 //   rules.c        the rule table                rules_parse.c, rules_check.c  rules as they arrive             match.c  which rules may win    [rules.h]
-//   names.c        names for matching            pattern.c       the path matcher
+//   rules_list.c   what clients see of it        names.c         names for matching            pattern.c       the path matcher
 //   record.c       one operation's record        pend.c          taking an operation              [hold.h]
 //   synchronize.c  holding it in its own thread  safe.c          FltDoCompletionProcessingWhenSafe   fail.c  failing it
 //   hold.c         what is held, and the states  held.c          what clients see and ask of it
-//   release.c      the threads that give back    watch.c         terminating threads
+//   release.c      the threads that give back    watch.c         terminating threads, stalled give-backs
+//   threads.c      the driver's threads
 //   port.c         connections                   messages*.c     the commands                    [connections.h]
 //   events.c       event rings                   bell.c          telling a client that there is something   capture.c  a caller's memory
 //   trace.c        ETW                           state.c         the state block for dumps       [trace.h]
@@ -44,7 +45,8 @@
 typedef struct _MP_LIMITS {
     ULONG MaxHeld; ///< MaxHeld, 1 to 65,536, default 16,384: operations held at once.
     ULONG MaxDelayMs; ///< MaxDelayMs, 1 to 600,000, default 30,000: longest delay or gate deadline a rule may ask for.
-    ULONG ReleaseThreads; ///< ReleaseThreads, 2 to 16, default 2.
+    ULONG ReleaseThreads; ///< ReleaseThreads, 2 to 16, default 2: releasing threads from the beginning.
+    ULONG MaxReleaseThreads; ///< MaxReleaseThreads, 2 to 64, default 64: the most when all of them are stuck.
     /// RefuseUnloadWhileHeld, 0 or 1, default 0: an unload that is not mandatory is refused while something is held.
     ULONG RefuseUnloadWhileHeld;
     /// FaultAllocationEveryNth, default 0 (off): of so many allocations of records and work items, one is treated as failed.
@@ -77,6 +79,13 @@ NTSTATUS FLTAPI MpUnload(_In_ FLT_FILTER_UNLOAD_FLAGS Flags);
 _IRQL_requires_max_(PASSIVE_LEVEL) VOID MpReadLimits(VOID);
 /// Whether the fault switch makes this allocation fail.
 _IRQL_requires_max_(DISPATCH_LEVEL) BOOLEAN MpFaultAllocation(VOID);
+
+// threads.c
+/// Starts one. *Thread is for MpThreadJoin; NULL when it fails.
+_IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS
+    MpThreadStart(_In_ PKSTART_ROUTINE Routine, _Out_ PHANDLE Thread);
+/// Waits for a thread's end, which has been asked for. NULL: there is none.
+_IRQL_requires_max_(PASSIVE_LEVEL) VOID MpThreadJoin(_Inout_ PHANDLE Thread);
 
 // registration.c
 extern const FLT_REGISTRATION MpRegistration;

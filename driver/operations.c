@@ -77,15 +77,17 @@ static BOOLEAN MpWantsSynchronized(PFLT_CALLBACK_DATA Data, const MP_INSTANCE *I
 static PVOID MpPreNoRecord(PFLT_CALLBACK_DATA Data, PMP_INSTANCE Instance, MINIPEND_OPERATION Operation,
                            const MP_MATCH *Match) {
     MINIPEND_REFUSAL refusal = MpHoldIsFull() ? MINIPEND_REFUSAL_CAPACITY : MINIPEND_REFUSAL_ALLOCATION;
-    const MP_RULE *rule = Match->Candidates[0].Rule;
+    PMP_RULE rule = Match->Candidates[0].Rule;
     MINIPEND_REFUSAL early;
 
     if (rule->Action != MINIPEND_ACTION_OBSERVE && MpRefusedEarly(Data, Instance, rule, &early)) {
         refusal = early;
     }
     if (MpIsWatched()) {
-        MpEventRefused(Data, Instance, Operation, rule, Match->Candidates[0].Set, refusal);
+        MpEventRefused(Data, Instance, Operation, Match, refusal);
     }
+    MP_RULE_SELECTED(rule);
+    MP_RULE_REFUSED(rule);
     return MpTaggedRefusal(Instance, refusal);
 }
 
@@ -99,6 +101,7 @@ static FLT_PREOP_CALLBACK_STATUS MpPreMatched(PFLT_CALLBACK_DATA Data, PMP_INSTA
     PMP_RECORD record;
 
     if (sure && rule->Action == MINIPEND_ACTION_OBSERVE) {
+        MP_RULE_SELECTED(rule);
         *CompletionContext = MpTagged(Instance, MP_TAG_OBSERVED);
         return FLT_PREOP_SUCCESS_WITH_CALLBACK;
     }
@@ -108,6 +111,8 @@ static FLT_PREOP_CALLBACK_STATUS MpPreMatched(PFLT_CALLBACK_DATA Data, PMP_INSTA
     }
     permitted = sure && !MpRefusedEarly(Data, Instance, rule, &refusal);
     if (sure && !permitted && !MpIsWatched()) {
+        MP_RULE_SELECTED(rule);
+        MP_RULE_REFUSED(rule);
         *CompletionContext = MpTaggedRefusal(Instance, refusal);
         return FLT_PREOP_SUCCESS_WITH_CALLBACK;
     }
@@ -169,6 +174,7 @@ _Use_decl_annotations_ FLT_PREOP_CALLBACK_STATUS FLTAPI MpPreOperation(PFLT_CALL
 /// Refuses it. The record's rule is chosen and what was seen is noted.
 static VOID MpPostRefuse(PMP_RECORD Record, PMP_CELL Cell, MINIPEND_REFUSAL Refusal) {
     MpEvent(MINIPEND_EVENT_KIND_REFUSED, Record, Refusal);
+    MP_RULE_REFUSED(Record->Rule);
     MpRecordFree(Record);
     MP_COUNT(Cell, Refused[Refusal]);
     MP_LEAVE(Cell);

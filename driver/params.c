@@ -31,6 +31,8 @@ _Use_decl_annotations_ VOID MpReadLimits(VOID) {
     static const MP_PARAMETER maxHeld = {RTL_CONSTANT_STRING(L"MaxHeld"), 1, 65536, 16384};
     static const MP_PARAMETER maxDelayMs = {RTL_CONSTANT_STRING(L"MaxDelayMs"), 1, 600000, 30000};
     static const MP_PARAMETER releaseThreads = {RTL_CONSTANT_STRING(L"ReleaseThreads"), 2, 16, 2};
+    static const MP_PARAMETER maxReleaseThreads = {RTL_CONSTANT_STRING(L"MaxReleaseThreads"), 2, MP_MAX_RELEASE_THREADS,
+                                                   MP_MAX_RELEASE_THREADS};
     static const MP_PARAMETER refuseUnload = {RTL_CONSTANT_STRING(L"RefuseUnloadWhileHeld"), 0, 1, 0};
     static const MP_PARAMETER faultEveryNth = {RTL_CONSTANT_STRING(L"FaultAllocationEveryNth"), 0, MAXLONG, 0};
     WDFKEY key = NULL;
@@ -42,6 +44,8 @@ _Use_decl_annotations_ VOID MpReadLimits(VOID) {
     MpGlobals.Limits.MaxHeld = MpReadParameter(key, &maxHeld);
     MpGlobals.Limits.MaxDelayMs = MpReadParameter(key, &maxDelayMs);
     MpGlobals.Limits.ReleaseThreads = MpReadParameter(key, &releaseThreads);
+    MpGlobals.Limits.MaxReleaseThreads = MpReadParameter(key, &maxReleaseThreads);
+    MpGlobals.Limits.MaxReleaseThreads = max(MpGlobals.Limits.MaxReleaseThreads, MpGlobals.Limits.ReleaseThreads);
     MpGlobals.Limits.RefuseUnloadWhileHeld = MpReadParameter(key, &refuseUnload);
     MpGlobals.Limits.FaultAllocationEveryNth = MpReadParameter(key, &faultEveryNth);
     if (key != NULL) {

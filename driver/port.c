@@ -183,6 +183,7 @@ static NTSTATUS FLTAPI MpConnect(_In_ PFLT_PORT ClientPort, _In_opt_ PVOID Serve
     connection->Memory = memory;
     connection->ClientPort = ClientPort;
     connection->Id = (ULONG64)InterlockedIncrement64(&MpConnections.LastId);
+    connection->ProcessId = HandleToULong(PsGetCurrentProcessId());
     status = MpRulesPrepareTable(&connection->DropTable);
     if (!NT_SUCCESS(status)) {
         WdfObjectDelete(memory);

@@ -55,6 +55,7 @@ _Use_decl_annotations_ VOID MpRecordChoose(PMP_RECORD Record, ULONG Index) {
     Record->Rule = Record->Match.Candidates[Index].Rule;
     Record->Set = Record->Match.Candidates[Index].Set;
     Record->RuleGeneration = table->Generation;
+    MP_RULE_SELECTED(Record->Rule);
     MpRuleSetReference(Record->Set);
     Record->Match.Table = NULL;
     Record->Match.Count = 0;

@@ -5,10 +5,14 @@
 // FltCompletePendedPostOperation runs the post-operations of the filters above, and whatever the requestor's completion brings, on the
 // calling thread [POST-05]. So it is called on our own PASSIVE_LEVEL system threads, with no lock held: never in a DPC, in a
 // port callback or on a system worker thread, which others need. TeardownStart is the one exception, as documented [LIFE-11].
+//
+// What runs there can take long, or wait for another held operation. So none of these threads keeps the time for the others: watch.c does, gives nothing
+// back itself, and starts another releasing thread when those there are do not get on (MpReleaseGrow), up to MaxReleaseThreads.
 
 #include "minipend.h"
 
 #ifdef ALLOC_PRAGMA
+#pragma alloc_text(PAGE, MpReleaseGrow)
 #pragma alloc_text(PAGE, MpReleaseStart)
 #pragma alloc_text(PAGE, MpReleaseStop)
 #endif
@@ -45,13 +49,8 @@ static VOID NTAPI MpReleaseThread(_In_ PVOID Context) {
     for (;;) {
         ULONG64 waitUntil;
         BOOLEAN stop;
-        BOOLEAN watch;
-        PMP_RECORD record = MpHoldNextDue(&waitUntil, &stop, &watch);
+        PMP_RECORD record = MpHoldNextDue(&waitUntil, &stop);
 
-        if (watch) {
-            // Before the record: giving that back can take long.
-            MpWatchThreads();
-        }
         if (record != NULL) {
             MpReleaseRecord(record);
         } else if (stop) {
@@ -81,33 +80,35 @@ static DECLSPEC_NOINLINE VOID MpReleaseSignalStop(VOID) {
     WdfSpinLockRelease(MpHold.Lock);
 }
 
-/// Starts the releasing threads. On failure none is left running.
+static NTSTATUS MpReleaseAdd(VOID) {
+    NTSTATUS status = MpThreadStart(MpReleaseThread, &MpHold.Threads[MpHold.ThreadCount]);
+
+    if (NT_SUCCESS(status)) {
+        MpHold.ThreadCount++;
+    }
+    return status;
+}
+
+/// A thread that cannot be had now is asked for again when the watching thread looks next.
+_Use_decl_annotations_ VOID MpReleaseGrow(VOID) {
+    PAGED_CODE();
+
+    if (MpHold.ThreadCount < MpGlobals.Limits.MaxReleaseThreads) {
+        (VOID) MpReleaseAdd();
+    }
+}
+
+/// Starts the releasing threads and the one that watches. On failure none is left running.
 _Use_decl_annotations_ NTSTATUS MpReleaseStart(VOID) {
     NTSTATUS status = STATUS_SUCCESS;
-    OBJECT_ATTRIBUTES attributes;
 
     PAGED_CODE();
 
-    InitializeObjectAttributes(&attributes, NULL, OBJ_KERNEL_HANDLE, NULL, NULL);
-    while (MpHold.ThreadCount < MpGlobals.Limits.ReleaseThreads) {
-        HANDLE handle;
-        PVOID thread;
-
-        status = PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, &attributes, NULL, NULL, MpReleaseThread, NULL);
-        if (!NT_SUCCESS(status)) {
-            break;
-        }
-        status = ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, &thread, NULL);
-        if (!NT_SUCCESS(status)) {
-            // It cannot be joined by its object later on, so it must be gone before this returns.
-            MpReleaseSignalStop();
-            NT_VERIFY(NT_SUCCESS(ZwWaitForSingleObject(handle, FALSE, NULL)));
-        }
-        NT_VERIFY(NT_SUCCESS(ZwClose(handle)));
-        if (!NT_SUCCESS(status)) {
-            break;
-        }
-        MpHold.Threads[MpHold.ThreadCount++] = thread;
+    while (NT_SUCCESS(status) && MpHold.ThreadCount < MpGlobals.Limits.ReleaseThreads) {
+        status = MpReleaseAdd();
+    }
+    if (NT_SUCCESS(status)) {
+        status = MpWatchStart();
     }
     if (!NT_SUCCESS(status)) {
         MpReleaseStop();
@@ -115,15 +116,13 @@ _Use_decl_annotations_ NTSTATUS MpReleaseStart(VOID) {
     return status;
 }
 
-/// Ends and joins the releasing threads. Nothing may be held any more, and nothing more may be taken.
+/// Ends and joins the threads, the one that may start others first. Nothing may be held any more, and nothing more may be taken.
 _Use_decl_annotations_ VOID MpReleaseStop(VOID) {
     PAGED_CODE();
 
+    MpWatchStop();
     MpReleaseSignalStop();
     while (MpHold.ThreadCount > 0) {
-        PETHREAD thread = MpHold.Threads[--MpHold.ThreadCount];
-
-        (VOID) KeWaitForSingleObject(thread, Executive, KernelMode, FALSE, NULL);
-        ObDereferenceObject(thread);
+        MpThreadJoin(&MpHold.Threads[--MpHold.ThreadCount]);
     }
 }

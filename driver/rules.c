@@ -111,33 +111,85 @@ _Use_decl_annotations_ VOID MpRulesDiscardTable(PMP_RULE_TABLE Table) {
     WdfObjectDelete(Table->Memory);
 }
 
-/// Two messages of one connection that add sets at once may both find room, so a connection can come to have a few sets more than
-/// MINIPEND_MAX_SETS; MpTableAdd guards the table's own size.
-_Use_decl_annotations_ BOOLEAN MpRulesHaveRoom(ULONG64 ConnectionId, ULONG SetId) {
-    ULONG own = 0;
-    BOOLEAN listed = FALSE;
+// ---- places ---------------------------------------------------------------------------------------------------------------
+
+/// WriteLock held.
+static BOOLEAN MpTableHasNumber(ULONG64 ConnectionId, ULONG SetId) {
     ULONG i;
 
-    (VOID) WdfWaitLockAcquire(MpRules.WriteLock, NULL);
     for (i = 0; MpRules.Table != NULL && i < MpRules.Table->Count; i++) {
         const MP_TABLE_ENTRY *entry = &MpRules.Table->Entries[i];
 
-        if (entry->Owner == ConnectionId) {
-            own++;
-            listed = listed || entry->Set->SetId == SetId;
+        if (entry->Owner == ConnectionId && entry->Set->SetId == SetId) {
+            return TRUE;
         }
     }
+    return FALSE;
+}
+
+/// How many numbers the connection has in force, or kept. WriteLock held.
+static ULONG MpNumbersInUse(const MP_PLACES *Places, ULONG64 ConnectionId) {
+    ULONG count = 0;
+    ULONG i;
+
+    for (i = 0; MpRules.Table != NULL && i < MpRules.Table->Count; i++) {
+        if (MpRules.Table->Entries[i].Owner == ConnectionId) {
+            count++;
+        }
+    }
+    for (i = 0; i < MINIPEND_MAX_SETS; i++) {
+        if (Places->Place[i].Messages != 0 && !MpTableHasNumber(ConnectionId, Places->Place[i].SetId)) {
+            count++;
+        }
+    }
+    return count;
+}
+
+/// The place of a number, or a free one if it has none; MINIPEND_MAX_SETS: neither.
+static ULONG MpPlaceOf(const MP_PLACES *Places, ULONG SetId) {
+    ULONG place = MINIPEND_MAX_SETS;
+    ULONG i;
+
+    for (i = 0; i < MINIPEND_MAX_SETS; i++) {
+        if (Places->Place[i].Messages == 0) {
+            place = i;
+        } else if (Places->Place[i].SetId == SetId) {
+            return i;
+        }
+    }
+    return place;
+}
+
+/// A number is kept also when it is in force: it may be removed, and its place taken, before this message puts it into force again. The numbers in
+/// use never exceed MINIPEND_MAX_SETS, so one that is among them, or has room, finds a place.
+_Use_decl_annotations_ BOOLEAN MpRulesReserve(PMP_PLACES Places, ULONG64 ConnectionId, ULONG SetId) {
+    BOOLEAN kept;
+    ULONG place;
+
+    (VOID) WdfWaitLockAcquire(MpRules.WriteLock, NULL);
+    place = MpPlaceOf(Places, SetId);
+    kept = place < MINIPEND_MAX_SETS && (Places->Place[place].Messages != 0 || MpTableHasNumber(ConnectionId, SetId) ||
+                                         MpNumbersInUse(Places, ConnectionId) < MINIPEND_MAX_SETS);
+    if (kept) {
+        Places->Place[place].SetId = SetId;
+        Places->Place[place].Messages++;
+    }
     WdfWaitLockRelease(MpRules.WriteLock);
-    return listed || own < MINIPEND_MAX_SETS;
+    return kept;
+}
+
+_Use_decl_annotations_ VOID MpRulesUnreserve(PMP_PLACES Places, ULONG SetId) {
+    (VOID) WdfWaitLockAcquire(MpRules.WriteLock, NULL);
+    Places->Place[MpPlaceOf(Places, SetId)].Messages--;
+    WdfWaitLockRelease(MpRules.WriteLock);
 }
 
 // ---- replacing: all of it under WriteLock ---------------------------------------------------------------------------------
 
+/// There is room: no connection has more than MINIPEND_MAX_SETS (MpRulesReserve), there are never more than MP_MAX_CONNECTIONS whose rules have not been
+/// dropped [PORT-05], and at most one set is nobody's.
 static VOID MpTableAdd(PMP_RULE_TABLE Table, PMP_RULE_SET Set, ULONG64 Owner) {
-    if (Table->Count == MP_MAX_SETS) {
-        // Only when all connections have all their sets, and one adds two at once.
-        return;
-    }
+    NT_ASSERT(Table->Count < MP_MAX_SETS);
     MpRuleSetReference(Set);
     Table->Entries[Table->Count].Set = Set;
     Table->Entries[Table->Count].Owner = Owner;
@@ -163,6 +215,7 @@ static VOID MpTableSwap(PMP_RULE_TABLE Table, ULONG64 Generation) {
     KIRQL irql;
     ULONG i;
 
+    Table->Number = old != NULL ? old->Number + 1 : 1;
     Table->Generation = old != NULL ? max(Generation, old->Generation) : Generation;
     // A set is in force before it can be matched, and no longer once it cannot.
     for (i = 0; i < Table->Count; i++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: rules, rule sets, the table of them, and what a match finds (rules.c, rules_check.c, rules_parse.c, match.c, names.c,
-// pattern.c).
+// This module provides: rules, rule sets, the table of them, and what a match finds (rules.c, rules_check.c, rules_parse.c, rules_list.c, match.c,
+// names.c, pattern.c).
 //
 //   table (one at a time) -> entries { set, owner } -> set (immutable but for each rule's own counts) -> rules
 //
@@ -13,11 +13,12 @@
 #define MP_MAX_CANDIDATES 4
 #define MP_ALL_PPM 1000000u
 
-/// One rule as the matcher uses it. The texts point into the owning set; both are upcased. Constant but for the last three.
+/// One rule as the matcher uses it. The texts point into the owning set; both are upcased. Constant but for the last six.
 typedef struct _MP_RULE {
     ULONG Id;
     ULONG Flags; ///< MINIPEND_RULE_*
     ULONG Conditions; ///< MINIPEND_CONDITION_*
+    ULONG MinorFunctions; ///< Bit n: minor function n; 0: any.
     MINIPEND_ACTION Action;
     MINIPEND_HOLD Hold;
     WORK_QUEUE_TYPE Queue;
@@ -31,19 +32,30 @@ typedef struct _MP_RULE {
     ULONG ProbabilityPpm; ///< 1,000,000: all.
     ULONG MaxHeld; ///< 0: no limit of its own.
     BOOLEAN NeedsPost; ///< It has a status filter or sampling: whether it wins is decided in the post-operation.
+    ULONG64 Operations; ///< Bit n: MINIPEND_OPERATION n. For listing: matching goes by the set's index.
     ULONG64 Seed;
     UNICODE_STRING Path; ///< Length 0: any.
     UNICODE_STRING Volume; ///< Length 0: any.
     volatile LONG64 Fitted; ///< Operations that fit everything but the sampling. Interlocked; its value numbers them.
     volatile LONG Applied; ///< Of AtMost. Interlocked, never above it.
-    ULONG HeldNow; ///< Of MaxHeld; MpHold.Lock.
+    volatile LONG64 Selected; ///< Operations that it decided about; MP_RULE_SELECTED.
+    volatile LONG64 Refused; ///< Of these, refused; MP_RULE_REFUSED.
+    ULONG64 Taken; ///< Of these, listed as held, and not taken back after a refused queue call; MpHold.Lock.
+    ULONG HeldNow; ///< Of these, not given back yet; MpHold.Lock.
 } MP_RULE, *PMP_RULE;
+
+/// Each operation once, when it is known which rule decides. No fence: a count and nothing else.
+#define MP_RULE_SELECTED(Rule) InterlockedIncrementNoFence64(&(Rule)->Selected)
+/// With a full fence: who reads Refused, then Taken under its lock, then Selected, sees Selected >= Refused + Taken. An operation that was selected
+/// counts there before it does here, and one that was taken back is out of Taken.
+#define MP_RULE_REFUSED(Rule) InterlockedIncrement64(&(Rule)->Refused)
 
 /// One rule set of one connection.
 typedef struct _MP_RULE_SET {
     volatile LONG References;
     WDFMEMORY Memory; ///< Owns this set, its rules, index and texts.
     ULONG64 ConnectionId; ///< Who made it.
+    ULONG ProcessId; ///< Of that connection.
     ULONG SetId;
     BOOLEAN Persistent; ///< Its rules belong to no connection: ConnectionId is not theirs.
     volatile LONG Listed; ///< In the current table. Changed under MpRules.WriteLock.
@@ -66,12 +78,22 @@ typedef struct _MP_TABLE_ENTRY {
 typedef struct _MP_RULE_TABLE {
     volatile LONG References; ///< One for being the current table, one for each match that reads it.
     WDFMEMORY Memory; ///< Owns this.
+    /// Of all tables that were ever current, from 1. Generation does not tell them apart, because commands may overtake each other.
+    ULONG64 Number;
     ULONG64 Generation;
     ULONG64 Operations; ///< Union of the sets' operations.
     ULONG64 GateOperations;
     ULONG Count;
     MP_TABLE_ENTRY Entries[MP_MAX_SETS];
 } MP_RULE_TABLE, *PMP_RULE_TABLE;
+
+/// Numbers of a connection's sets that messages under way may yet put into force: they count as if they were in force. MpRules.WriteLock.
+typedef struct _MP_PLACES {
+    struct {
+        ULONG SetId;
+        ULONG Messages; ///< How many; 0: the place is free.
+    } Place[MINIPEND_MAX_SETS];
+} MP_PLACES, *PMP_PLACES;
 
 /// A set that was removed lately: a message with its number that was sent before, and comes late, does not bring it back.
 typedef struct _MP_REMOVED_SET {
@@ -134,8 +156,10 @@ _IRQL_requires_max_(DISPATCH_LEVEL) _Must_inspect_result_ PMP_RULE_TABLE MpTable
 _IRQL_requires_max_(DISPATCH_LEVEL) VOID MpTableDereference(_In_ PMP_RULE_TABLE Table);
 _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS MpRulesPrepareTable(_Outptr_ PMP_RULE_TABLE *Table);
 _IRQL_requires_max_(PASSIVE_LEVEL) VOID MpRulesDiscardTable(_In_ PMP_RULE_TABLE Table);
-/// Whether the connection may add a set of this number (it has it already, or has fewer than MINIPEND_MAX_SETS).
-_IRQL_requires_max_(PASSIVE_LEVEL) BOOLEAN MpRulesHaveRoom(_In_ ULONG64 ConnectionId, _In_ ULONG SetId);
+/// Keeps a place for the connection's set of this number until MpRulesUnreserve. FALSE: the connection has, or is about to have, MINIPEND_MAX_SETS others.
+_IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ BOOLEAN
+    MpRulesReserve(_Inout_ PMP_PLACES Places, _In_ ULONG64 ConnectionId, _In_ ULONG SetId);
+_IRQL_requires_max_(PASSIVE_LEVEL) VOID MpRulesUnreserve(_Inout_ PMP_PLACES Places, _In_ ULONG SetId);
 /// Replaces the connection's set of Set's number (a set without rules only removes it). Takes over Table; the caller keeps its reference on Set.
 _IRQL_requires_max_(PASSIVE_LEVEL) VOID MpRulesPublish(_In_ PMP_RULE_SET Set, _In_ PMP_RULE_TABLE Table);
 /// Removes all sets of the connection but its persistent one, which is nobody's from now on. Takes over Table.
@@ -168,6 +192,23 @@ _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ BOOLEAN
 _IRQL_requires_max_(PASSIVE_LEVEL) _Must_inspect_result_ NTSTATUS
     MpRulesParse(_In_reads_bytes_(Bytes) const UCHAR *Message, _In_ ULONG Bytes, _In_ ULONG64 ConnectionId,
                  _Outptr_ PMP_RULE_SET *Set, _Out_ PMP_FAULT Fault);
+
+// rules_list.c
+/// A stretch of a table's rules, as a list-rules command asks for it.
+typedef struct _MP_RULE_PAGE {
+    ULONG First; ///< Place of the first rule; at most RuleCount.
+    ULONG RuleCount; ///< In the table.
+    ULONG Count; ///< Rules that fit.
+    ULONG Bytes; ///< Of their entries.
+    ULONG LeastBytes; ///< Of the first rule's entry; 0: there is none to come.
+} MP_RULE_PAGE, *PMP_RULE_PAGE;
+/// How many rules from First on, at most MaxEntries, have entries of MaxBytes at most. Table NULL: no rules.
+_IRQL_requires_max_(PASSIVE_LEVEL) VOID
+    MpRulesMeasure(_In_opt_ const MP_RULE_TABLE *Table, _In_ ULONG First, _In_ ULONG MaxEntries, _In_ ULONG MaxBytes,
+                   _Out_ PMP_RULE_PAGE Page);
+/// Writes the entries of what was measured. Entries may be paged.
+_IRQL_requires_max_(PASSIVE_LEVEL) VOID MpRulesDescribe(_In_ const MP_RULE_TABLE *Table, _In_ const MP_RULE_PAGE *Page,
+                                                        _Out_writes_bytes_(Page->Bytes) VOID *Entries);
 
 // match.c
 /// Which rules may win. Gates are asked before rules. Counts a name that was needed and not to be had.

@@ -4,7 +4,7 @@
 //
 // The message has been captured: nobody else can change it any more. Every field is checked, padding too, and each has its own detail. What a reply
 // names, when several things are wrong, is the first of: of the message, its size, reserved, flags, setPersist (the number), ruleCount; then of
-// the rules in order, each by ruleSize, rulePath, ruleVolume, ruleReserved, ruleOperations, ruleFlags, ruleConditions, ruleAction, ruleHold,
+// the rules in order, each by ruleSize, rulePath, ruleVolume, rulePadding, ruleOperations, ruleMinors, ruleFlags, ruleConditions, ruleAction, ruleHold,
 // ruleQueue, ruleDelay, ruleStatus, ruleFail, ruleSampling, ruleCap; then setPersist (a gate), and size (bytes left over).
 
 #include "minipend.h"
@@ -47,12 +47,9 @@ static MINIPEND_DETAIL MpCheckExtent(const MINIPEND_RULE *Rule, ULONG BytesLeft)
     if (Rule->SizeBytes != needed || BytesLeft < needed) {
         return MINIPEND_DETAIL_RULE_SIZE;
     }
-    if (Rule->Reserved != 0) {
-        return MINIPEND_DETAIL_RULE_RESERVED;
-    }
     for (; used < needed; used++) {
         if (bytes[used] != 0) {
-            return MINIPEND_DETAIL_RULE_RESERVED;
+            return MINIPEND_DETAIL_RULE_PADDING;
         }
     }
     return MINIPEND_DETAIL_NONE;
@@ -127,6 +124,9 @@ static MINIPEND_DETAIL MpCheckRule(const MINIPEND_RULE *Rule, ULONG BytesLeft) {
     }
     if (Rule->Operations == 0 || (Rule->Operations & ~MP_ALL_OPERATIONS) != 0) {
         return MINIPEND_DETAIL_RULE_OPERATIONS;
+    }
+    if (Rule->MinorFunctions != 0 && (Rule->Operations & ~MINIPEND_MINOR_OPERATIONS) != 0) {
+        return MINIPEND_DETAIL_RULE_MINORS;
     }
     if (FlagOn(Rule->Flags, ~MINIPEND_RULE_VALID_FLAGS)) {
         return MINIPEND_DETAIL_RULE_FLAGS;

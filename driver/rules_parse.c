@@ -46,6 +46,7 @@ static VOID MpPlaceRule(const MINIPEND_RULE *From, PMP_RULE To, PWCHAR *Area) {
     To->Id = From->Id;
     To->Flags = From->Flags;
     To->Conditions = From->Conditions;
+    To->MinorFunctions = From->MinorFunctions;
     To->Action = From->Action;
     To->Hold = From->Hold;
     To->Queue = From->Queue == MINIPEND_QUEUE_CRITICAL ? CriticalWorkQueue : DelayedWorkQueue;
@@ -58,6 +59,7 @@ static VOID MpPlaceRule(const MINIPEND_RULE *From, PMP_RULE To, PWCHAR *Area) {
     To->AtMost = From->AtMost;
     To->ProbabilityPpm = From->ProbabilityPpm == 0 ? MP_ALL_PPM : From->ProbabilityPpm;
     To->MaxHeld = From->MaxHeld;
+    To->Operations = From->Operations;
     To->Seed = From->Seed;
     To->NeedsPost = (BOOLEAN)(To->StatusFilter != MINIPEND_STATUS_FILTER_ANY || To->EveryNth > 1 || To->AtMost != 0 ||
                               To->ProbabilityPpm != MP_ALL_PPM);
@@ -102,8 +104,8 @@ static VOID MpBuildIndex(PMP_RULE_SET Set, const MINIPEND_SET_RULES_REQUEST *Req
     Set->First[MINIPEND_OPERATION_COUNT] = entries;
 }
 
-/// Turns a captured set-rules message (header included, SizeBytes == Bytes) into a rule set with one reference; its Generation is the caller's to set.
-/// On failure Fault says what was wrong with which rule.
+/// Turns a captured set-rules message (header included, SizeBytes == Bytes) into a rule set with one reference; its Generation and ProcessId are the caller's to
+/// set. On failure Fault says what was wrong with which rule.
 _Use_decl_annotations_ NTSTATUS MpRulesParse(const UCHAR *Message, ULONG Bytes, ULONG64 ConnectionId, PMP_RULE_SET *Set,
                                              PMP_FAULT Fault) {
     const MINIPEND_SET_RULES_REQUEST *request = (const MINIPEND_SET_RULES_REQUEST *)Message;

@@ -89,8 +89,7 @@ function buildNative(stamp) {
     writeStamp(stamp)
   }
   if (!existsSync(paths.addon)) console.log('minipend build: compiling; the first time takes a minute or two')
-  const jobs = String(os.availableParallelism())
-  run('compiling', 'cmake', ['--build', paths.buildDir, '--config', paths.configuration, '--parallel', jobs])
+  run('compiling', 'cmake', ['--build', paths.buildDir, '--config', paths.configuration, '--parallel', jobs()])
 }
 
 /** Names, sizes and times of everything that dist/ is made from. */
@@ -139,6 +138,38 @@ function hasTypeScript() {
     if (error.code !== 'MODULE_NOT_FOUND') throw error
     return false
   }
+}
+
+const jobs = () => String(os.availableParallelism())
+
+/** An installed package has none, and the model does not run on Windows as a program of its own. */
+function hasNativeTests() {
+  return process.platform !== 'win32' && existsSync(paths.nativeTestsDir)
+}
+
+/**
+ * Builds the native tests in a directory of their own: they look inside the model, which the library that the addon loads does not show. Their path, or undefined
+ * where there are none.
+ */
+export function buildNativeTests() {
+  if (!hasNativeTests()) return undefined
+  const compilers = checkToolchain()
+  if (!existsSync(paths.nativeTests)) {
+    console.log('minipend build: compiling the native tests; the first time takes several minutes')
+  }
+  const directory = path.dirname(paths.nativeTests)
+  const stamp = readStamp()
+  const key = configureKey(compilers)
+  if (stamp.nativeTests !== key || !existsSync(path.join(directory, 'CMakeCache.txt'))) {
+    rmSync(directory, { force: true, recursive: true })
+    const options = ['-DCMAKE_BUILD_TYPE=Debug', '-DMINIPEND_TESTS=ON']
+    options.push(`-DCMAKE_C_COMPILER=${compilers.c}`, `-DCMAKE_CXX_COMPILER=${compilers.cxx}`)
+    run('configuring the native tests', 'cmake', ['-S', paths.nativeDir, '-B', directory, ...options])
+    writeStamp({ ...readStamp(), nativeTests: key })
+  }
+  const args = ['--build', directory, '--parallel', jobs(), '--target', 'minipend_native_tests']
+  run('compiling the native tests', 'cmake', args)
+  return paths.nativeTests
 }
 
 export function build() {

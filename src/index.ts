@@ -4,7 +4,17 @@
 
 export { openMinipend } from './client/open.js'
 export { observe, pend, synchronize, whenSafe } from './client/actions.js'
-export { EVENT_KINDS, MAJOR_FUNCTIONS, OPERATION_GROUPS, OPERATION_NAMES } from './client/operations.js'
+export {
+  EVENT_KINDS,
+  MAJOR_FUNCTIONS,
+  MINOR_FUNCTIONS,
+  OPERATION_GROUPS,
+  OPERATION_NAMES,
+  REFUSAL_NAMES,
+  RELEASE_NAMES,
+} from './client/operations.js'
+export { controlCode, controlCodeParts, FSCTL, IOCTL } from './io/control-codes.js'
+export { TRAFFIC_WORKLOADS } from './io/traffic/traffic.js'
 export { inspectInstallation } from './transport/installation.js'
 export {
   AbortedError,
@@ -26,5 +36,10 @@ export {
 
 export type * from './client/types.js'
 export type * from './io/types.js'
+export type * from './io/control-types.js'
+export type * from './io/metadata-types.js'
+export type * from './io/nt-open-types.js'
+export type * from './io/win32-types.js'
+export type * from './io/traffic/types.js'
 export type { ErrorDetails, NamedNumber } from './errors/errors.js'
 export type { Installation, InstalledPart } from './transport/installation.js'

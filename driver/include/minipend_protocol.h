@@ -21,7 +21,7 @@
 #define MINIPEND_PORT_NAME L"\\MinipendPort"
 #define MINIPEND_FILTER_NAME L"minipend"
 
-#define MINIPEND_PROTOCOL_VERSION 2
+#define MINIPEND_PROTOCOL_VERSION 4
 
 /// Driver version, reported by hello.
 #define MINIPEND_DRIVER_VERSION_MAJOR 0
@@ -39,6 +39,7 @@
 #define MINIPEND_MAX_NAME_CHARS 260u ///< Of a held operation's name; of a longer one the end is kept.
 #define MINIPEND_EVENT_NAME_CHARS 84u ///< Of an event's name; of a longer one the end is kept.
 #define MINIPEND_MAX_HELD_ENTRIES 256u ///< Of one list-held reply.
+#define MINIPEND_MAX_RULE_ENTRIES 1024u ///< Of one list-rules reply.
 #define MINIPEND_MIN_EVENT_RING 16u
 #define MINIPEND_MAX_EVENT_RING 65536u
 #define MINIPEND_DEFAULT_EVENT_RING 1024u
@@ -81,6 +82,12 @@
     X(FAST_IO_CHECK, "fastIoCheck", "IRP_MJ_FAST_IO_CHECK_IF_POSSIBLE")                                                \
     X(MDL_IO, "mdlIo", "IRP_MJ_MDL_READ, _MDL_READ_COMPLETE, _PREPARE_MDL_WRITE, _MDL_WRITE_COMPLETE")
 
+/// Operations of which a rule may select minor functions.
+#define MINIPEND_MINOR_OPERATIONS                                                                                      \
+    ((1ull << MINIPEND_OPERATION_FLUSH) | (1ull << MINIPEND_OPERATION_QUERY_DIRECTORY) |                               \
+     (1ull << MINIPEND_OPERATION_NOTIFY_DIRECTORY) | (1ull << MINIPEND_OPERATION_FS_CONTROL) |                         \
+     (1ull << MINIPEND_OPERATION_LOCK))
+
 typedef enum _MINIPEND_OPERATION {
 #define MINIPEND_X_(Name, Public, What) MINIPEND_OPERATION_##Name,
     MINIPEND_OPERATION_LIST(MINIPEND_X_)
@@ -115,6 +122,7 @@ typedef enum _MINIPEND_COMMAND {
     MINIPEND_COMMAND_RELEASE = 5, ///< MINIPEND_RELEASE_REQUEST -> MINIPEND_RELEASE_REPLY.
     MINIPEND_COMMAND_SUBSCRIBE = 6, ///< MINIPEND_SUBSCRIBE_REQUEST -> MINIPEND_SUBSCRIBE_REPLY.
     MINIPEND_COMMAND_PULL_EVENTS = 7, ///< MINIPEND_PULL_EVENTS_REQUEST -> MINIPEND_PULL_EVENTS_REPLY and its events.
+    MINIPEND_COMMAND_LIST_RULES = 8, ///< MINIPEND_LIST_RULES_REQUEST -> MINIPEND_LIST_RULES_REPLY and its entries.
 } MINIPEND_COMMAND;
 
 /// What exactly was wrong with a message. X(enumerator, public name, meaning).
@@ -141,9 +149,12 @@ typedef enum _MINIPEND_COMMAND {
     X(RULE_FAIL, "ruleFail", "a rule's failing status is not a failure, or does not go with its action or operations") \
     X(RULE_SAMPLING, "ruleSampling", "a rule's probability is above 1,000,000 parts per million")                      \
     X(RULE_CAP, "ruleCap", "a rule's cap on held operations goes only with a gate")                                    \
-    X(RULE_RESERVED, "ruleReserved", "a rule's reserved field or padding is not zero")                                 \
+    X(RULE_PADDING, "rulePadding", "a rule's padding is not zero")                                                     \
+    X(RULE_MINORS, "ruleMinors", "a rule selects minor functions of an operation that has no choice of them")          \
     X(SET_COUNT, "setCount", "the connection has as many rule sets as it may")                                         \
     X(SET_PERSIST, "setPersist", "only set 0 can persist, and not with a gate in it")                                  \
+    X(RULES_CURSOR, "rulesCursor", "there is no such place in the rule table, or it was named without the table")      \
+    X(RULES_CHANGED, "rulesChanged", "the rule table has been replaced since: the listing begins again")               \
     X(FLAGS, "flags", "the command has an unknown flag, or one that does not go with the rest")                        \
     X(HELD_UNKNOWN, "heldUnknown", "no such operation is held: released already, past its deadline, or never there")   \
     X(HELD_FOREIGN, "heldForeign",                                                                                     \
@@ -373,7 +384,7 @@ typedef struct _MINIPEND_RULE {
     uint64_t Seed; ///< Of the probability.
     uint16_t PathBytes; ///< 0: any path.
     uint16_t VolumeBytes; ///< 0: any volume. Else the volume's device name, as in \Device\HarddiskVolume2.
-    uint32_t Reserved;
+    uint32_t MinorFunctions; ///< Bit n: minor function n; 0: any. Only with MINIPEND_MINOR_OPERATIONS.
 } MINIPEND_RULE;
 
 /// Replaces one rule set of the connection. Set 0 is for rules, the others are for gates; a set's rules are tried in order.
@@ -389,6 +400,46 @@ typedef struct _MINIPEND_SET_RULES_REPLY {
     MINIPEND_REPLY_HEADER Header;
     uint64_t Generation; ///< Of the driver's whole rule table, after the change.
 } MINIPEND_SET_RULES_REPLY;
+
+/// Asks for a stretch of the rule table: sets in the order in which they are asked, each with its rules in their order. Rules come from one table: who
+/// goes on after a reply names that reply's TableId, and is told when another table is in force.
+typedef struct _MINIPEND_LIST_RULES_REQUEST {
+    MINIPEND_MESSAGE_HEADER Header;
+    uint64_t TableId; ///< 0: of the table in force; then First is 0.
+    uint32_t First; ///< Place of the first rule wanted; a reply's Next.
+    uint32_t
+        MaxEntries; ///< At most; what fits into the reply buffer and MINIPEND_MAX_RULE_ENTRIES limit it too. 0: no entries.
+} MINIPEND_LIST_RULES_REQUEST;
+
+/// One rule that is in force, as the driver has compiled it, and what it has done since its set was put into force. Ends as MINIPEND_RULE does: the
+/// pattern, the volume name, zeros up to a multiple of 8. Texts are in capitals; a pattern that matches at any depth begins with *\.
+/// At rest, of a rule that pends or synchronizes: Selected == Refused + Taken. Always: Selected >= Refused + Taken, Taken >= HeldNow.
+typedef struct _MINIPEND_RULE_ENTRY {
+    uint32_t SizeBytes; ///< With the texts and the padding.
+    uint32_t SetId; ///< Of its connection.
+    uint64_t ConnectionId; ///< Whose it is; 0: a persistent set whose client has left.
+    uint64_t SetGeneration; ///< Of the command that set it.
+    uint32_t ProcessId; ///< Of the client, as it connected; 0: it has left.
+    uint32_t SetFlags; ///< MINIPEND_SET_RULES_*
+    uint64_t Selected; ///< Operations that it decided about.
+    uint64_t Refused; ///< Of these, not done with as its action says, for any MINIPEND_REFUSAL.
+    uint64_t Taken; ///< Of these, pended, or held in their own thread.
+    uint64_t Fitted; ///< Operations that its sampling was asked about; 0 for a rule without sampling or status filter.
+    uint32_t HeldNow; ///< Of Taken, not given back yet.
+    uint32_t Applied; ///< Of AtMost, used up.
+    MINIPEND_RULE Rule; ///< EveryNth at least 1, ProbabilityPpm 1,000,000 for all.
+} MINIPEND_RULE_ENTRY;
+
+typedef struct _MINIPEND_LIST_RULES_REPLY {
+    MINIPEND_REPLY_HEADER Header;
+    uint64_t Time100ns; ///< Interrupt time of this answer.
+    uint64_t TableId; ///< Another for every table that was ever in force; 0: none has been yet.
+    uint64_t Generation; ///< Of the table, as MINIPEND_COUNTERS_REPLY has it.
+    uint32_t RuleCount; ///< In the whole table.
+    uint32_t SetCount; ///< In the whole table.
+    uint32_t Count; ///< Entries that follow, each of its own length.
+    uint32_t Next; ///< Place of the rule after these; RuleCount: there is none.
+} MINIPEND_LIST_RULES_REPLY;
 
 /// What the post-operation saw. Part of events and of held operations.
 typedef struct _MINIPEND_SEEN {
@@ -596,6 +647,10 @@ MINIPEND_STATIC_ASSERT(offsetof(MINIPEND_RULE, Seed) == 72, "MINIPEND_RULE.Seed"
 MINIPEND_STATIC_ASSERT(offsetof(MINIPEND_RULE, PathBytes) == 80, "MINIPEND_RULE.PathBytes");
 MINIPEND_STATIC_ASSERT(sizeof(MINIPEND_SET_RULES_REQUEST) == 32, "MINIPEND_SET_RULES_REQUEST");
 MINIPEND_STATIC_ASSERT(sizeof(MINIPEND_SET_RULES_REPLY) == 40, "MINIPEND_SET_RULES_REPLY");
+MINIPEND_STATIC_ASSERT(sizeof(MINIPEND_LIST_RULES_REQUEST) == 32, "MINIPEND_LIST_RULES_REQUEST");
+MINIPEND_STATIC_ASSERT(sizeof(MINIPEND_RULE_ENTRY) == 160, "MINIPEND_RULE_ENTRY");
+MINIPEND_STATIC_ASSERT(offsetof(MINIPEND_RULE_ENTRY, Rule) == 72, "MINIPEND_RULE_ENTRY.Rule");
+MINIPEND_STATIC_ASSERT(sizeof(MINIPEND_LIST_RULES_REPLY) == 72, "MINIPEND_LIST_RULES_REPLY");
 MINIPEND_STATIC_ASSERT(sizeof(MINIPEND_SEEN) == 24, "MINIPEND_SEEN");
 MINIPEND_STATIC_ASSERT(sizeof(MINIPEND_LIST_HELD_REQUEST) == 32, "MINIPEND_LIST_HELD_REQUEST");
 MINIPEND_STATIC_ASSERT(sizeof(MINIPEND_HELD_ENTRY) == 632, "MINIPEND_HELD_ENTRY");

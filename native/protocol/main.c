@@ -88,6 +88,7 @@ static void close_named(char bracket) {
         uint64_t *: "u64",                                                                                             \
         MINIPEND_MESSAGE_HEADER: "MESSAGE_HEADER",                                                                     \
         MINIPEND_REPLY_HEADER: "REPLY_HEADER",                                                                         \
+        MINIPEND_RULE: "RULE",                                                                                         \
         MINIPEND_SEEN: "SEEN",                                                                                         \
         MINIPEND_HISTOGRAMS *: "HISTOGRAMS",                                                                           \
         MINIPEND_OPERATION_COUNTERS *: "OPERATION_COUNTERS")
@@ -128,7 +129,7 @@ static void rule_structures(void)
     STRUCT(RULE)
     F(SizeBytes) F(Id) F(Operations) F(Action) F(Queue) F(Hold) F(DelayMs) F(Flags) F(Conditions) F(ProcessId)
     F(MatchStatus) F(StatusFilter) F(FailStatus) F(EveryNth) F(AtMost) F(ProbabilityPpm) F(MaxHeld) F(Seed)
-    F(PathBytes) F(VolumeBytes) F(Reserved)
+    F(PathBytes) F(VolumeBytes) F(MinorFunctions)
     END_STRUCT
 
     STRUCT(SET_RULES_REQUEST)
@@ -137,6 +138,19 @@ static void rule_structures(void)
 
     STRUCT(SET_RULES_REPLY)
     F(Header) F(Generation)
+    END_STRUCT
+
+    STRUCT(LIST_RULES_REQUEST)
+    F(Header) F(TableId) F(First) F(MaxEntries)
+    END_STRUCT
+
+    STRUCT(RULE_ENTRY)
+    F(SizeBytes) F(SetId) F(ConnectionId) F(SetGeneration) F(ProcessId) F(SetFlags) F(Selected) F(Refused) F(Taken)
+    F(Fitted) F(HeldNow) F(Applied) F(Rule)
+    END_STRUCT
+
+    STRUCT(LIST_RULES_REPLY)
+    F(Header) F(Time100ns) F(TableId) F(Generation) F(RuleCount) F(SetCount) F(Count) F(Next)
     END_STRUCT
 
     STRUCT(SEEN)
@@ -272,7 +286,7 @@ static void enumerations(void)
 {
     open_named("COMMAND", '{');
     V(COMMAND, HELLO) V(COMMAND, COUNTERS) V(COMMAND, SET_RULES) V(COMMAND, LIST_HELD) V(COMMAND, RELEASE)
-    V(COMMAND, SUBSCRIBE) V(COMMAND, PULL_EVENTS)
+    V(COMMAND, SUBSCRIBE) V(COMMAND, PULL_EVENTS) V(COMMAND, LIST_RULES)
     close_named('}');
     rule_enumerations();
     open_named("HELD_STATE", '{');
@@ -308,7 +322,7 @@ static void enumerations(void)
     close_named('}');
     open_named("LIMIT", '{');
     V(MAX, RULES) V(MAX, MESSAGE_BYTES) V(MAX, PATTERN_CHARS) V(MAX, VOLUME_CHARS) V(MAX, ALTITUDE_CHARS)
-    V(MAX, INSTANCE_NAME_CHARS) V(MAX, SETS) V(MAX, NAME_CHARS) number("EVENT_NAME_CHARS", MINIPEND_EVENT_NAME_CHARS); V(MAX, HELD_ENTRIES)
+    V(MAX, INSTANCE_NAME_CHARS) V(MAX, SETS) V(MAX, NAME_CHARS) number("EVENT_NAME_CHARS", MINIPEND_EVENT_NAME_CHARS); V(MAX, HELD_ENTRIES) V(MAX, RULE_ENTRIES)
     number("MIN_EVENT_RING", MINIPEND_MIN_EVENT_RING); number("MAX_EVENT_RING", MINIPEND_MAX_EVENT_RING); number("DEFAULT_EVENT_RING", MINIPEND_DEFAULT_EVENT_RING); number("DEFAULT_GATE_MS", MINIPEND_DEFAULT_GATE_MS);
     number("HISTOGRAM_BUCKETS", MINIPEND_HISTOGRAM_BUCKETS);
     close_named('}');

@@ -3,8 +3,8 @@
 // This module provides: the commands, their options and their help.
 
 import { readFileSync } from 'node:fs'
-import { Command, CommanderError, Option } from 'commander'
-import type { BackendName } from '../index.js'
+import { Argument, Command, CommanderError, Option } from 'commander'
+import { type BackendName, TRAFFIC_WORKLOADS, type TrafficWorkload } from '../index.js'
 import { type CommandContext, integerOption, seedOption } from './command.js'
 import { demo } from './demo/demo.js'
 import { doctor } from './doctor/doctor.js'
@@ -12,13 +12,16 @@ import { EXIT, exitCodeOf, exitCodesHelp } from './exit-codes.js'
 import { describeError, errorDocument } from './problems.js'
 import { run } from './run/run.js'
 import { instances, rules, type RulesOptions, stat } from './running-driver.js'
+import type { SignOptions } from './sign/sign.js'
 import { toJson } from './terminal.js'
+import { traffic, type TrafficCommandOptions } from './traffic.js'
 
 const EXAMPLES = `
 Examples:
   minipend demo                          the driver pends real operations, here and now
   minipend demo --seed 7 --json          with a seed for the model's scheduler, as one JSON document
   minipend run check.ts --verbose        a script of yours; arguments after it are the script's
+  minipend traffic editor-save           what an editor does to save a file, again and again, through the driver
   minipend doctor                        what works on this machine, and what to do about the rest
   minipend stat --watch                  on a Windows test machine: what is held, refused and why
 
@@ -106,7 +109,10 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
       outcome.exitCode = await stat(contextFor(command), { backend: options.backend, watch })
     })
 
-  add('rules', 'the state of the rule table of a driver that is loaded, or rules from a file until Ctrl-C (Windows)')
+  add(
+    'rules',
+    'the rules of a driver that is loaded and what each has done, or rules from a file until Ctrl-C (Windows)',
+  )
     .addOption(backendOption())
     .argument('[file]', 'a JSON file with an array of rules, as rules.set() takes them')
     .addOption(new Option('--persist', "the file's rules stay when the command ends"))
@@ -125,6 +131,40 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
     .addOption(backendOption())
     .action(async (options: { backend: BackendName }, command: Command) => {
       outcome.exitCode = await instances(contextFor(command), options)
+    })
+
+  add('traffic', 'file operations as a kind of program does them, seeded, and what became of each call')
+    .addArgument(new Argument('<workload>', 'what is done').choices(TRAFFIC_WORKLOADS))
+    .addOption(
+      new Option('--backend <name>', 'embedded: the model, in this process; windows: the driver that is loaded here')
+        .choices(['embedded', 'windows'])
+        .default('embedded'),
+    )
+    .option('--directory <path>', 'a directory that exists; needed on windows (default in the model: D:\\)')
+    .option('--seed <number>', 'of what is done, and of the model (default: a random one)', seedOption)
+    .option('--operations <count>', 'calls in all (default: 1000)', integerOption(1, 100_000_000))
+    .option('--duration-ms <ms>', 'begin no call after so long', integerOption(1, 2_147_483_647))
+    .option('--concurrency <count>', 'workers side by side, 1 to 256', integerOption(1, 256), 1)
+    .option('--rules <file>', 'a JSON file with an array of rules that hold while it runs')
+    .action(async (workload: TrafficWorkload, options: TrafficCommandOptions, command: Command) => {
+      outcome.exitCode = await traffic(contextFor(command), workload, options)
+    })
+
+  add('sign', 'a driver package with a test signature: image, catalog, and the certificate for a test machine')
+    .argument('[directory]', 'where the INF and the .sys are', 'build/driver/x64')
+    .option('--out <directory>', 'where the package goes (default: DIRECTORY/package)')
+    .option(
+      '--key-dir <directory>',
+      "where the test key is kept, outside of any repository (default: the user's own place)",
+    )
+    .option(
+      '--kit <directory>',
+      'NuGet packages with signtool and Inf2Cat (Windows; default: the kits that are installed)',
+    )
+    .action(async (directory: string, options: SignOptions, command: Command) => {
+      // Loaded when it is wanted: no other command needs what it is made of.
+      const { sign } = await import('./sign/sign.js')
+      outcome.exitCode = await sign(contextFor(command), directory, options)
     })
 
   return program

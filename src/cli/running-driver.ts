@@ -6,11 +6,20 @@
 
 import { readFileSync } from 'node:fs'
 import Table from 'cli-table3'
-import { type BackendName, type Counters, type Minipend, NotSupportedError, type Rule } from '../index.js'
+import {
+  type BackendName,
+  type Counters,
+  type HeldOperation,
+  type Minipend,
+  NotSupportedError,
+  type Rule,
+} from '../index.js'
 import { type CommandContext, sleep } from './command.js'
 import { balanceText, countersLine, countersTable, timesText } from './counters-table.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
+import { heldDocuments, heldTable } from './held-table.js'
 import { InputError } from './problems.js'
+import { rulesDocuments, rulesTable } from './rules-table.js'
 import { LiveBlock, toJson } from './terminal.js'
 
 export interface RunningOptions {
@@ -53,24 +62,27 @@ export async function stat(context: CommandContext, options: StatOptions): Promi
   const { terminal, json, stop } = context
   await using mp = await openRunning(context, 'stat', options)
   const live = terminal.interactive && !json && options.watch !== undefined ? new LiveBlock(terminal) : undefined
-  const show = (counters: Counters): void => {
+  const show = (counters: Counters, held: readonly HeldOperation[]): void => {
     const parts = [
       countersTable(counters, terminal.colors),
+      heldTable(held, terminal.colors),
       timesText(counters),
       balanceText(counters, terminal.colors),
     ]
     const text = parts.filter((part) => part !== '').join('\n')
     if (json) {
-      terminal.out(`${options.watch === undefined ? toJson(counters) : JSON.stringify(JSON.parse(toJson(counters)))}\n`)
+      const document = toJson({ ...counters, heldOperations: heldDocuments(held) })
+      terminal.out(`${options.watch === undefined ? document : JSON.stringify(JSON.parse(document))}\n`)
     } else if (live !== undefined) {
       live.draw(text)
     } else {
       terminal.out(options.watch === undefined ? `${text}\n` : `${countersLine(counters)}\n`)
     }
   }
-  show(await mp.counters({ signal: stop }))
+  const look = async (): Promise<void> => show(await mp.counters({ signal: stop }), await mp.held({ signal: stop }))
+  await look()
   while (options.watch !== undefined && (await sleep(options.watch, stop))) {
-    show(await mp.counters({ signal: stop }))
+    await look()
   }
   stop.throwIfAborted()
   return EXIT.ok
@@ -127,7 +139,7 @@ export interface RulesOptions extends RunningOptions {
   readonly clearPersistent?: boolean | undefined
 }
 
-/** Without a file: the state of the rule table. With one: its rules, for as long as the command runs, or for good. */
+/** Without a file: the rules that are in force, everybody's. With one: its rules, for as long as the command runs, or for good. */
 export async function rules(context: CommandContext, options: RulesOptions, file?: string): Promise<ExitCode> {
   const { terminal, json, stop } = context
   requireRunningDriver('rules', options.backend, context.platform)
@@ -140,12 +152,15 @@ export async function rules(context: CommandContext, options: RulesOptions, file
     return EXIT.ok
   }
   if (wanted === undefined) {
-    const { ruleGeneration, connections } = await mp.counters()
-    terminal.out(
-      json
-        ? `${toJson({ ruleGeneration, connections })}\n`
-        : `rule generation ${ruleGeneration}; ${connections} connected, this command included\nRules belong to the connection that set them, and end with it, but for persistent ones.\n`,
-    )
+    const listing = await mp.rules.list({ signal: stop })
+    const { connections } = await mp.counters({ signal: stop })
+    const { generation: ruleGeneration } = listing
+    if (json) {
+      terminal.out(`${toJson({ ruleGeneration, connections, rules: rulesDocuments(listing.rules) })}\n`)
+      return EXIT.ok
+    }
+    const said = `rule generation ${ruleGeneration}; ${connections} connected, this command included`
+    terminal.out(`${rulesTable(listing.rules, terminal.colors)}\n${said}\n`)
     return EXIT.ok
   }
   const { generation } = await mp.rules.set(wanted, { persist })

@@ -17,7 +17,7 @@ export function observe(): ObserveAction {
   return { kind: 'observe' }
 }
 
-/** Pend the operation's post-operation through a deferred work item, and give it back after `delayMs`. */
+/** Pend the operation's post-operation through a deferred work item, and give it back after `delayMs` [POST-02, POST-05]. */
 export function pend(options: PendOptions = {}): PendAction {
   return { ...options, kind: 'pend' }
 }

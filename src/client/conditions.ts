@@ -6,7 +6,7 @@ import { closest } from 'fastest-levenshtein'
 import { CONDITION, LIMIT, RULE_FLAG, STATUS_FILTER } from '../generated/protocol.js'
 import type { WireRule } from '../transport/messages.js'
 import { type Checker, show } from './check.js'
-import { operationBits, ruleOperationNames } from './operations.js'
+import { minorFunctionBit, operationBits, ruleOperationNames } from './operations.js'
 import type { Conditions } from './rule-types.js'
 
 export const CONDITION_KEYS = [
@@ -31,6 +31,7 @@ export type ConditionKey = (typeof CONDITION_KEYS)[number]
 export type CheckedConditions = Pick<
   WireRule,
   | 'operations'
+  | 'minorFunctions'
   | 'path'
   | 'volume'
   | 'processId'
@@ -61,7 +62,33 @@ const IO_CONDITIONS = {
   nonCached: CONDITION.NON_CACHED,
 } as const
 
-function checkOperations(check: Checker, field: string, value: unknown): bigint {
+const majorOf = (name: string): string => name.split('/', 1)[0] ?? name
+
+/** The bits of the minor functions; 0: all. One mask serves the whole rule, so it must mean the same for all that the rule names. */
+function checkMinorFunctions(check: Checker, field: string, names: readonly string[]): number {
+  const first = names.find((name) => minorFunctionBit(name) !== undefined)
+  if (first === undefined) {
+    return 0
+  }
+  let minorFunctions = 0
+  for (const [index, name] of names.entries()) {
+    const bit = minorFunctionBit(name)
+    if (bit === undefined || majorOf(name) !== majorOf(first)) {
+      return check.fail(
+        `${field}[${index}]`,
+        `${show(name)} cannot stand beside ${show(first)}: a rule that selects minor functions names only those of one major function; make it a rule of its own`,
+      )
+    }
+    minorFunctions |= bit
+  }
+  return minorFunctions
+}
+
+function checkOperations(
+  check: Checker,
+  field: string,
+  value: unknown,
+): Pick<WireRule, 'operations' | 'minorFunctions'> {
   if (!Array.isArray(value) || value.length === 0) {
     return check.expected(field, 'an array of operation names, such as ["rename"]', value)
   }
@@ -78,7 +105,7 @@ function checkOperations(check: Checker, field: string, value: unknown): bigint 
     }
     operations |= found
   }
-  return operations
+  return { operations, minorFunctions: checkMinorFunctions(check, field, value as string[]) }
 }
 
 function checkPath(check: Checker, field: string, value: unknown): string {
@@ -182,7 +209,7 @@ export function checkConditions(
   }
   const audit = given.audit !== undefined && check.boolean(`${prefix}audit`, given.audit)
   return {
-    operations: checkOperations(check, `${prefix}on`, given.on),
+    ...checkOperations(check, `${prefix}on`, given.on),
     path: checkPath(check, `${prefix}path`, given.path),
     volume: checkVolume(check, `${prefix}volume`, given.volume),
     processId: checkCount(check, `${prefix}processId`, given.processId),

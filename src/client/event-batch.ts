@@ -3,10 +3,10 @@
 // This module provides: a batch of events: one buffer, decoded when it is looked at.
 
 import { ntstatusName } from '../errors/tables.js'
-import { EVENT, REFUSALS, RELEASES, type ScalarField, SEEN } from '../generated/protocol.js'
+import { EVENT, type ScalarField, SEEN } from '../generated/protocol.js'
 import { decode, viewOf } from '../transport/codec.js'
 import type { EventBatch, EventColumns, EventRecord } from './event-types.js'
-import { EVENT_KINDS, operationName } from './operations.js'
+import { EVENT_KINDS, operationName, REFUSAL_NAMES, RELEASE_NAMES } from './operations.js'
 import { nameCut, postOperationOf, type RuleNames } from './seen.js'
 import type { EventName, RefusalName, ReleaseName } from './types.js'
 import type { Volumes } from './volumes.js'
@@ -39,11 +39,17 @@ class Columns implements EventColumns {
   get connectionId(): BigUint64Array {
     return this.#u64('connectionId', EVENT.fields.connectionId.offset)
   }
+  get ruleGeneration(): BigUint64Array {
+    return this.#u64('ruleGeneration', EVENT.fields.ruleGeneration.offset)
+  }
   get kind(): Uint16Array {
     return this.#u16('kind', EVENT.fields.kind.offset)
   }
   get operation(): Uint16Array {
     return this.#u16('operation', EVENT.fields.operation.offset)
+  }
+  get cause(): Uint16Array {
+    return this.#u16('cause', EVENT.fields.cause.offset)
   }
   get status(): Uint32Array {
     return this.#u32('status', seenField(SEEN.fields.status))
@@ -113,6 +119,7 @@ export class Batch implements EventBatch {
       path: event.nameChars === 0 ? undefined : event.name,
       nameCut: nameCut(seen),
       rule: this.#names.nameOf(event),
+      ruleGeneration: event.ruleGeneration,
       connectionId: event.connectionId,
       instanceId: event.instanceId,
       drive: this.#volumes.driveOfInstance(event.instanceId),
@@ -122,14 +129,15 @@ export class Batch implements EventBatch {
       postOperation: postOperationOf(seen),
     }
     switch (kind) {
-      case 'taken':
-      case 'parked':
-        return { ...fields, kind, cause: undefined }
       case 'released':
       case 'completed':
-        return { ...fields, kind, cause: RELEASES[event.cause]?.name ?? (`cause ${event.cause}` as ReleaseName) }
+        return { ...fields, kind, cause: RELEASE_NAMES[event.cause] ?? (`cause ${event.cause}` as ReleaseName) }
       case 'refused':
-        return { ...fields, kind, cause: REFUSALS[event.cause]?.name ?? (`cause ${event.cause}` as RefusalName) }
+        return { ...fields, kind, cause: REFUSAL_NAMES[event.cause] ?? (`cause ${event.cause}` as RefusalName) }
+      case 'taken':
+      case 'parked':
+      default: // a kind that this client does not know is shown as it is, like any other number
+        return { ...fields, kind, cause: undefined }
     }
   }
 

@@ -21,6 +21,8 @@ interface EventFields {
   readonly nameCut: boolean
   /** Name of the rule or gate; undefined: another client's, or a persistent one. */
   readonly rule: string | undefined
+  /** Of the driver's rule table that it was matched in, as in RulesResult. */
+  readonly ruleGeneration: bigint
   readonly connectionId: bigint
   readonly instanceId: bigint
   /** As in HeldOperation. */
@@ -59,10 +61,13 @@ export interface EventColumns {
   readonly heldId: BigUint64Array
   readonly instanceId: BigUint64Array
   readonly connectionId: BigUint64Array
+  readonly ruleGeneration: BigUint64Array
   /** Index in EVENT_KINDS. */
   readonly kind: Uint16Array
   /** Index in OPERATION_NAMES. */
   readonly operation: Uint16Array
+  /** Of released and completed: index in RELEASE_NAMES; of refused: in REFUSAL_NAMES; of others 0. */
+  readonly cause: Uint16Array
   /** Unsigned NTSTATUS. */
   readonly status: Uint32Array
   readonly processId: Uint32Array

@@ -9,18 +9,18 @@ import type { Session } from './session.js'
 import type { HelloInfo } from './types.js'
 
 /** Says hello. The connection takes no other message before. */
-export async function greet(session: Session): Promise<HelloInfo> {
+export async function greet(session: Session, operation: string): Promise<HelloInfo> {
   const threads = await session.transport.clientThreads()
-  const reply = await session.exchange('openMinipend', (head) => encodeHello(head, threads), helloReplyBytes)
+  const reply = await session.exchange(operation, (head) => encodeHello(head, threads), helloReplyBytes)
   const hello = decodeHello(reply)
   if (hello === undefined) {
-    throw session.malformed('openMinipend', `a hello of ${reply.length} bytes instead of ${helloReplyBytes}`)
+    throw session.malformed(operation, `a hello of ${reply.length} bytes instead of ${helloReplyBytes}`)
   }
   if (hello.operationCount !== OPERATIONS.length || hello.refusalCount !== REFUSALS.length) {
     throw new VersionMismatchError(
       `the driver knows ${hello.operationCount} operations and ${hello.refusalCount} refusal causes, this library ${OPERATIONS.length} and ${REFUSALS.length}`,
       { driver: hello.version, client: PROTOCOL_VERSION },
-      { operation: 'openMinipend', hint: 'install the driver and the library of the same release' },
+      { operation, hint: 'install the driver and the library of the same release' },
     )
   }
   const { maxHeld, maxDelayMs, maxRules, maxSets } = hello

@@ -17,7 +17,7 @@ export interface PostOperation {
   readonly thread: ThreadName
   /** RequestorMode was KernelMode. */
   readonly kernelMode: boolean
-  /** FltIsOperationSynchronous. */
+  /** FltIsOperationSynchronous [POST-27]. */
   readonly synchronous: boolean
   /** Names of the IRP's flags, such as IRP_NOCACHE; empty for operations that are not IRP-based. */
   readonly irpFlags: readonly string[]
@@ -51,7 +51,7 @@ export interface ReleaseResult {
 
 /**
  * An operation that the driver held when it was asked. It has already taken effect in the file system; its caller does not know yet. The driver
- * gives it back by itself at its deadline, and earlier when its thread, its instance or its client ends.
+ * gives it back by itself at its deadline, and earlier when its thread, its instance or its client ends [CANC-06].
  */
 export interface HeldOperation {
   /** Unique while the driver is loaded. */
@@ -65,6 +65,8 @@ export interface HeldOperation {
   readonly nameCut: boolean
   /** Name of the rule or gate; undefined: another client's, or a persistent one. */
   readonly rule: string | undefined
+  /** Of the driver's rule table that it was matched in, as in RulesResult. */
+  readonly ruleGeneration: bigint
   /** This session's rule or gate holds it. */
   readonly own: boolean
   /** What it waits for: its gate, or the end of a delay. */
@@ -79,7 +81,7 @@ export interface HeldOperation {
   readonly threadId: number
   /** IoStatus.Status, as the file system left it. */
   readonly status: NamedNumber
-  /** IoStatus.Information, such as bytes written. */
+  /** IoStatus.Information, such as bytes written [POST-33]. */
   readonly information: bigint
   readonly postOperation: PostOperation
   /** Interrupt time of the post-operation, in nanoseconds. */
@@ -92,7 +94,7 @@ export interface HeldOperation {
   readonly released: boolean
   /**
    * Gives it back now. @throws ReleaseError `heldUnknown` when it has been given back already, by its deadline for example;
-   * `heldForeign`, `releaseStatus`. It is not waited for the caller to have got it.
+   * `heldForeign`, `releaseStatus`. It is not waited for the caller to have got it; but in this process a failure that it gives is told after this promise.
    */
   release(options?: ReleaseOptions & ForceOptions): Promise<void>
 }

@@ -19,11 +19,13 @@ import {
   type Release,
   releaseReplyBytes,
 } from '../transport/held-messages.js'
-import type { ReplyHeader } from '../transport/messages.js'
+import { type ReplyHeader, RULES_SET } from '../transport/messages.js'
 import { Checker } from './check.js'
 import type { ForceOptions, HeldOperation, HeldOptions, ReleaseOptions, ReleaseResult } from './held-types.js'
 import { abortable, throwIfAborted } from './lifetime.js'
 import { operationName } from './operations.js'
+import { releasing } from './releases.js'
+import { MAX_ID_CHARS } from './rules.js'
 import { nameCut, postOperationOf, type RuleNames } from './seen.js'
 import type { Session } from './session.js'
 import type { Volumes } from './volumes.js'
@@ -90,16 +92,23 @@ export class HeldDesk {
     throwIfAborted(operation, stop)
     const read = async (): Promise<HeldOperation[]> => {
       const found: HeldOperation[] = []
-      let page: HeldPage | undefined
-      do {
-        const last: HeldEntry | undefined = page?.entries.at(-1)
-        const afterParkSequence = last?.parkSequence ?? 0n
-        page = await this.list(operation, { afterParkSequence, own: only, arm: false, maxEntries: MAX_HELD_ENTRIES })
+      for await (const page of this.#pages(operation, only)) {
         found.push(...(await this.describe(page)))
-      } while (page.more && page.entries.length > 0)
+      }
       return found
     }
     return abortable(read(), { operation, signal: stop })
+  }
+
+  /** Everything that is held, oldest first. */
+  async *#pages(operation: string, own: boolean): AsyncGenerator<HeldPage, void, undefined> {
+    let page: HeldPage | undefined
+    do {
+      const last: HeldEntry | undefined = page?.entries.at(-1)
+      const afterParkSequence = last?.parkSequence ?? 0n
+      page = await this.list(operation, { afterParkSequence, own, arm: false, maxEntries: MAX_HELD_ENTRIES })
+      yield page
+    } while (page.more && page.entries.length > 0)
   }
 
   /** @throws ReleaseError */
@@ -135,7 +144,66 @@ export class HeldDesk {
     return abortable(this.#release(operation, what), { operation, signal })
   }
 
-  async #release(
+  /** What rules of this name, of this session, hold now. One by one: the driver tells rules apart by their place, which changes with each rules.set(). */
+  async releaseRule(id: string, options: ReleaseOptions): Promise<ReleaseResult> {
+    const operation = 'rules.release'
+    this.#session.lifetime.ensureOpen(operation)
+    const { status, signal } = checkRelease(operation, options, ['status'])
+    const check = checkerFor(operation)
+    const known = this.#names.known(RULES_SET)
+    const name = check.text('id', id, MAX_ID_CHARS)
+    if (!known.includes(name)) {
+      const rules = known.length === 0 ? 'this session has set none' : `known: ${known.join(', ')}`
+      check.fail('id', `no rule of this session has the id "${name}"; ${rules}`)
+    }
+    throwIfAborted(operation, signal)
+    const isIts = (entry: HeldEntry): boolean => entry.setId === RULES_SET && this.#names.nameOf(entry) === name
+    const all = async (): Promise<ReleaseResult> => {
+      const sum = { released: 0, statusNotApplied: 0 }
+      for await (const page of this.#pages(operation, true)) {
+        const results = await Promise.all(
+          page.entries.filter(isIts).map(({ heldId }) => this.#releaseAnyway(operation, heldId, status)),
+        )
+        for (const { released, statusNotApplied } of results) {
+          sum.released += released
+          sum.statusNotApplied += statusNotApplied
+        }
+      }
+      return sum
+    }
+    return abortable(all(), { operation, signal })
+  }
+
+  /** One operation; without the status when it cannot have it. Nothing when it has gone meanwhile. */
+  async #releaseAnyway(operation: string, heldId: bigint, status: number): Promise<ReleaseResult> {
+    const release = (given: number): Promise<ReleaseResult> =>
+      this.#release(operation, { what: RELEASE_WHAT.ONE, heldId, status: given, force: false }, (header) =>
+        refusalOf(operation, heldId, header),
+      )
+    try {
+      return await release(status)
+    } catch (error) {
+      const code = error instanceof ReleaseError ? error.code : undefined
+      if (code === 'releaseStatus') {
+        const { released } = await this.#releaseAnyway(operation, heldId, 0)
+        return { released, statusNotApplied: released }
+      }
+      if (code === 'heldUnknown') {
+        return { released: 0, statusNotApplied: 0 }
+      }
+      throw error
+    }
+  }
+
+  #release(
+    operation: string,
+    release: Release,
+    refused?: (header: ReplyHeader) => MinipendError | undefined,
+  ): Promise<ReleaseResult> {
+    return releasing(this.#send(operation, release, refused))
+  }
+
+  async #send(
     operation: string,
     release: Release,
     refused?: (header: ReplyHeader) => MinipendError | undefined,
@@ -165,6 +233,7 @@ export class HeldDesk {
       path: entry.nameChars === 0 ? undefined : entry.name,
       nameCut: nameCut(seen),
       rule: this.#names.nameOf(entry),
+      ruleGeneration: entry.ruleGeneration,
       own: entry.connectionId === this.#connectionId,
       hold: entry.hold === HOLD.GATE ? 'gate' : 'delay',
       action: entry.action === ACTION.SYNCHRONIZE ? 'synchronize' : 'pend',

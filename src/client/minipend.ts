@@ -6,7 +6,13 @@ import './dispose.js'
 import { InvalidOptionError, MinipendError } from '../errors/errors.js'
 import { createIo } from '../io/io.js'
 import type { Io } from '../io/types.js'
-import { type CountersReply, countersReplyBytes, decodeCounters, encodeCounters } from '../transport/messages.js'
+import {
+  type CountersReply,
+  countersReplyBytes,
+  decodeCounters,
+  encodeCounters,
+  RULES_SET,
+} from '../transport/messages.js'
 import { Checker } from './check.js'
 import { countersFrom, type Snapshot, snapshotBehind, snapshotOf } from './counters.js'
 import { Events } from './events.js'
@@ -16,6 +22,7 @@ import { attachInstance, detachInstance } from './instance.js'
 import { abortable, throwIfAborted } from './lifetime.js'
 import { createModel } from './model.js'
 import { Pump } from './pump.js'
+import { RuleListings } from './rule-listing.js'
 import { RuleTable } from './rule-table.js'
 import { checkRules } from './rules.js'
 import { RuleNames } from './seen.js'
@@ -59,6 +66,7 @@ export class MinipendSession implements Minipend {
   readonly rules: Rules
   readonly io: Io
   readonly #session: Session
+  readonly #another: (signal: AbortSignal | undefined) => Promise<Minipend>
   readonly #volumes: Volumes
   readonly #table: RuleTable
   readonly #held: HeldDesk
@@ -69,17 +77,27 @@ export class MinipendSession implements Minipend {
   #model: Model | undefined
   #closing: Promise<void> | undefined
 
-  constructor(session: Session, hello: HelloInfo, io: Io = createIo(session)) {
+  /** `another`: opens one more session over the same transport. */
+  constructor(
+    session: Session,
+    hello: HelloInfo,
+    another: (signal: AbortSignal | undefined) => Promise<Minipend>,
+    io: Io = createIo(session),
+  ) {
     this.#session = session
+    this.#another = another
     this.hello = hello
     this.io = io
-    this.rules = {
-      set: (rules, options = {}) => this.#setRules(rules, 'persist', options),
-      clear: (options = {}) => this.#setRules([], 'persistent', options),
-    }
     const names = new RuleNames(hello.connectionId)
     const pump = new Pump(session)
     this.#volumes = new Volumes(session.transport, () => this.#readCounters())
+    const listings = new RuleListings(session, hello.connectionId, this.#volumes, names)
+    this.rules = {
+      set: (rules, options = {}) => this.#setRules(rules, 'persist', options),
+      release: (id, options = {}) => this.#held.releaseRule(id, options),
+      list: (options = {}) => listings.list(options),
+      clear: (options = {}) => this.#setRules([], 'persistent', options),
+    }
     this.#table = new RuleTable(session, this.#volumes, names)
     this.#held = new HeldDesk(session, hello.connectionId, this.#volumes, names)
     this.#gates = new Gates(session, pump, this.#held, this.#table, hello.limits)
@@ -101,6 +119,15 @@ export class MinipendSession implements Minipend {
   get model(): Model {
     this.#model ??= createModel(this.#session.transport, this.#session.lifetime)
     return this.#model
+  }
+
+  async connect(options: SignalOptions = {}): Promise<Minipend> {
+    const operation = 'connect'
+    this.#session.lifetime.ensureOpen(operation)
+    const check = checkerFor(operation)
+    const signal = check.signal('signal', check.object('options', options, ['signal']).signal)
+    throwIfAborted(operation, signal)
+    return abortable(this.#another(signal), { operation, signal, discard: (late) => late.close() })
   }
 
   async attach(volume: string, options: AttachOptions = {}): Promise<Instance> {
@@ -188,7 +215,7 @@ export class MinipendSession implements Minipend {
     const checked = checkRules(rules, this.hello.limits)
     const check = checkerFor(operation)
     const given: Partial<Record<K | 'signal', unknown>> = check.object('options', options, [key, 'signal'])
-    const set = { setId: 0, persist: check.boolean(key, given[key] ?? false) }
+    const set = { setId: RULES_SET, persist: check.boolean(key, given[key] ?? false) }
     const signal = check.signal('signal', given.signal)
     throwIfAborted(operation, signal)
     const sent = this.#table.set(operation, checked, set, (index) => `rules[${index}]`)

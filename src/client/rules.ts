@@ -46,7 +46,7 @@ const GATE_KEYS = [
   'failWith',
   'signal',
 ] as const
-const MAX_ID_CHARS = 256
+export const MAX_ID_CHARS = 256
 const MAX_UINT32 = 0xffffffff
 
 type CheckedAction = Pick<WireRule, 'action' | 'queue' | 'hold' | 'delayMs' | 'failStatus' | 'flags'>

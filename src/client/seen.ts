@@ -85,6 +85,12 @@ export class RuleNames {
     this.#sets.set(setId, versions.toSorted(byGeneration).slice(-REMEMBERED_VERSIONS))
   }
 
+  /** Names that rules of the set have or had, latest first. */
+  known(setId: number): string[] {
+    const versions = this.#sets.get(setId)?.toReversed() ?? []
+    return [...new Set(versions.flatMap(({ names }) => names))]
+  }
+
   /** Undefined: not known to be a rule of this session. `ruleGeneration`: of the table that the operation was matched in. */
   nameOf(rule: {
     readonly connectionId: bigint
@@ -94,6 +100,17 @@ export class RuleNames {
   }): string | undefined {
     const versions = rule.connectionId === this.#connectionId ? this.#sets.get(rule.setId) : undefined
     return versions?.findLast(({ generation }) => generation <= rule.ruleGeneration)?.names[rule.ruleId - 1]
+  }
+
+  /** The same for a rule of the set that this command set. Undefined also while that command's answer is on its way. */
+  nameIn(rule: {
+    readonly connectionId: bigint
+    readonly setId: number
+    readonly generation: bigint
+    readonly ruleId: number
+  }): string | undefined {
+    const versions = rule.connectionId === this.#connectionId ? this.#sets.get(rule.setId) : undefined
+    return versions?.find(({ generation }) => generation === rule.generation)?.names[rule.ruleId - 1]
   }
 }
 

@@ -34,10 +34,10 @@ export class Session {
     this.#version = version
   }
 
-  async connect(): Promise<void> {
+  async connect(operation: string): Promise<void> {
     const [hresult, port] = await this.transport.connect(PORT_NAME)
     if (port === undefined) {
-      throw this.#shutDown('openMinipend', hresult) ?? connectError('openMinipend', hresult)
+      throw this.#shutDown(operation, hresult) ?? connectError(operation, hresult)
     }
     this.#port = port
   }

@@ -128,7 +128,9 @@ export interface Model {
   report(): ModelReport
 }
 
-/** A session with the driver. Disposing of it closes everything that was opened or attached through it. */
+/**
+ * A session with the driver: one client of it, with rules, gates and events of its own. Disposing of it closes everything that was opened or attached through it.
+ */
 export interface Minipend extends AsyncDisposable {
   readonly backend: BackendName
   readonly transport: TransportName
@@ -139,6 +141,13 @@ export interface Minipend extends AsyncDisposable {
   readonly model: Model
   /** True once close() was called. */
   readonly closed: boolean
+  /**
+   * Opens one more session with the same driver: on `embedded` in the same model, which lives until the last of its sessions is closed. It is another
+   * client, independent of this one: it sees what others hold and releases it only with `force`; what persists is there after this session has gone.
+   * The driver takes 16 at once.
+   * @throws FilterError ERROR_CONNECTION_COUNT_LIMIT, ClosedError, AbortedError
+   */
+  connect(options?: SignalOptions): Promise<Minipend>
   attach(volume: string, options?: AttachOptions): Promise<Instance>
   /** Detaches an instance, also one that was attached by somebody else: `{ volume: 'D:', name: 'minipend Instance' }`. */
   detach(
@@ -159,6 +168,9 @@ export interface Minipend extends AsyncDisposable {
   releaseAll(options?: ReleaseOptions & ForceOptions): Promise<ReleaseResult>
   /** Events of what becomes of selected operations, from now on. @throws MinipendError EVENTS_IN_USE: one stream at a time */
   events(options?: EventsOptions): Promise<EventStream>
-  /** The rules go, what is held is given back, files are closed, instances detached; the model ends. A second call waits for the first. */
+  /**
+   * The rules go (but for persistent ones), what is held is given back, files are closed, instances detached; with its last session the model ends. A second
+   * call waits for the first.
+   */
   close(): Promise<void>
 }

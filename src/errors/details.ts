@@ -31,9 +31,12 @@ export const DETAIL_HINTS: Readonly<Record<DetailName, string>> = {
   ruleFail: `failWith must be a failure (0xC...) without a meaning to the Filter Manager, not with observe(), and not in a rule that names cleanup or close; ${RULE}`,
   ruleSampling: `probability is above 0 and at most 1; ${RULE}`,
   ruleCap: `maxHeld goes with a gate only; ${RULE}`,
-  ruleReserved: BUILD,
+  rulePadding: BUILD,
+  ruleMinors: `name minor functions of one major function only, in a rule of their own; ${RULE}`,
   setCount: 'close a gate: hello.limits.maxSets says how many sets a session may have, its rules included',
   setPersist: 'persist goes with rules.set() only, not with a gate',
+  rulesCursor: BUILD,
+  rulesChanged: 'another client has set rules meanwhile: list them again',
   flags: BUILD,
   heldUnknown:
     'it has been given back already: by its deadline, by a release, or because its thread, file or client ended. mp.held() lists what is held now',

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: names of NTSTATUS values that file systems and their filters meet, as in ntstatus.h. Those of the Filter Manager
-// are in tables.ts.
+// This module provides: names of NTSTATUS values that file systems and their filters meet, as in ntstatus.h. The errors of the
+// Filter Manager are in tables.ts.
 
 /** Unsigned value and name. */
 export const NTSTATUS_NAMES: ReadonlyMap<number, string> = new Map([
@@ -27,6 +27,7 @@ export const NTSTATUS_NAMES: ReadonlyMap<number, string> = new Map([
   [0x00000215, 'STATUS_OPLOCK_SWITCHED_TO_NEW_HANDLE'],
   [0x00000216, 'STATUS_OPLOCK_HANDLE_CLOSED'],
   [0x00000367, 'STATUS_WAIT_FOR_OPLOCK'],
+  [0x001c0001, 'STATUS_FLT_IO_COMPLETE'],
   [0x40000000, 'STATUS_OBJECT_NAME_EXISTS'],
   [0x40000001, 'STATUS_THREAD_WAS_SUSPENDED'],
   [0x40000003, 'STATUS_IMAGE_NOT_AT_BASE'],
@@ -50,6 +51,7 @@ export const NTSTATUS_NAMES: ReadonlyMap<number, string> = new Map([
   [0x8000001c, 'STATUS_MEDIA_CHANGED'],
   [0x80000025, 'STATUS_ALREADY_DISCONNECTED'],
   [0x8000002d, 'STATUS_STOPPED_ON_SYMLINK'],
+  [0x801c0001, 'STATUS_FLT_BUFFER_TOO_SMALL'],
   [0xc0000001, 'STATUS_UNSUCCESSFUL'],
   [0xc0000002, 'STATUS_NOT_IMPLEMENTED'],
   [0xc0000003, 'STATUS_INVALID_INFO_CLASS'],
@@ -141,6 +143,7 @@ export const NTSTATUS_NAMES: ReadonlyMap<number, string> = new Map([
   [0xc000007e, 'STATUS_RANGE_NOT_LOCKED'],
   [0xc000007f, 'STATUS_DISK_FULL'],
   [0xc0000080, 'STATUS_SERVER_DISABLED'],
+  [0xc0000086, 'STATUS_INVALID_VOLUME_LABEL'],
   [0xc0000087, 'STATUS_SECTION_NOT_EXTENDED'],
   [0xc0000088, 'STATUS_NOT_MAPPED_DATA'],
   [0xc0000094, 'STATUS_INTEGER_DIVIDE_BY_ZERO'],
@@ -256,6 +259,7 @@ export const NTSTATUS_NAMES: ReadonlyMap<number, string> = new Map([
   [0xc0000258, 'STATUS_NO_CALLBACK_ACTIVE'],
   [0xc0000263, 'STATUS_DRIVER_ENTRYPOINT_NOT_FOUND'],
   [0xc0000265, 'STATUS_TOO_MANY_LINKS'],
+  [0xc0000266, 'STATUS_QUOTA_LIST_INCONSISTENT'],
   [0xc000026c, 'STATUS_DRIVER_UNABLE_TO_LOAD'],
   [0xc000026e, 'STATUS_VOLUME_DISMOUNTED'],
   [0xc0000272, 'STATUS_NO_MATCH'],
@@ -268,11 +272,13 @@ export const NTSTATUS_NAMES: ReadonlyMap<number, string> = new Map([
   [0xc0000281, 'STATUS_DIRECTORY_IS_A_REPARSE_POINT'],
   [0xc0000292, 'STATUS_NOT_EXPORT_FORMAT'],
   [0xc0000293, 'STATUS_FILE_ENCRYPTED'],
+  [0xc00002b2, 'STATUS_REPARSE_ATTRIBUTE_CONFLICT'],
   [0xc00002b6, 'STATUS_DEVICE_REMOVED'],
   [0xc00002de, 'STATUS_INSUFFICIENT_POWER'],
   [0xc00002e8, 'STATUS_MULTIPLE_FAULT_VIOLATION'],
   [0xc00002ea, 'STATUS_CANNOT_MAKE'],
   [0xc00002eb, 'STATUS_SYSTEM_SHUTDOWN'],
+  [0xc00002f0, 'STATUS_OBJECTID_NOT_FOUND'],
   [0xc00002fe, 'STATUS_SHUTDOWN_IN_PROGRESS'],
   [0xc0000353, 'STATUS_PORT_NOT_SET'],
   [0xc0000369, 'STATUS_INVALID_DEVICE_OBJECT_PARAMETER'],

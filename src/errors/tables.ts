@@ -5,69 +5,7 @@
 
 import type { NamedNumber } from './errors.js'
 import { NTSTATUS_NAMES } from './ntstatus.js'
-
-const WIN32 = new Map<number, string>([
-  [1, 'ERROR_INVALID_FUNCTION'],
-  [2, 'ERROR_FILE_NOT_FOUND'],
-  [3, 'ERROR_PATH_NOT_FOUND'],
-  [4, 'ERROR_TOO_MANY_OPEN_FILES'],
-  [5, 'ERROR_ACCESS_DENIED'],
-  [6, 'ERROR_INVALID_HANDLE'],
-  [8, 'ERROR_NOT_ENOUGH_MEMORY'],
-  [17, 'ERROR_NOT_SAME_DEVICE'],
-  [18, 'ERROR_NO_MORE_FILES'],
-  [19, 'ERROR_WRITE_PROTECT'],
-  [21, 'ERROR_NOT_READY'],
-  [22, 'ERROR_BAD_COMMAND'],
-  [23, 'ERROR_CRC'],
-  [24, 'ERROR_BAD_LENGTH'],
-  [31, 'ERROR_GEN_FAILURE'],
-  [32, 'ERROR_SHARING_VIOLATION'],
-  [33, 'ERROR_LOCK_VIOLATION'],
-  [38, 'ERROR_HANDLE_EOF'],
-  [50, 'ERROR_NOT_SUPPORTED'],
-  [53, 'ERROR_BAD_NETPATH'],
-  [80, 'ERROR_FILE_EXISTS'],
-  [87, 'ERROR_INVALID_PARAMETER'],
-  [112, 'ERROR_DISK_FULL'],
-  [122, 'ERROR_INSUFFICIENT_BUFFER'],
-  [123, 'ERROR_INVALID_NAME'],
-  [126, 'ERROR_MOD_NOT_FOUND'],
-  [127, 'ERROR_PROC_NOT_FOUND'],
-  [131, 'ERROR_NEGATIVE_SEEK'],
-  [145, 'ERROR_DIR_NOT_EMPTY'],
-  [161, 'ERROR_BAD_PATHNAME'],
-  [170, 'ERROR_BUSY'],
-  [183, 'ERROR_ALREADY_EXISTS'],
-  [193, 'ERROR_BAD_EXE_FORMAT'],
-  [206, 'ERROR_FILENAME_EXCED_RANGE'],
-  [225, 'ERROR_VIRUS_INFECTED'],
-  [234, 'ERROR_MORE_DATA'],
-  [267, 'ERROR_DIRECTORY'],
-  [317, 'ERROR_MR_MID_NOT_FOUND'],
-  [487, 'ERROR_INVALID_ADDRESS'],
-  [577, 'ERROR_INVALID_IMAGE_HASH'],
-  [995, 'ERROR_OPERATION_ABORTED'],
-  [998, 'ERROR_NOACCESS'],
-  [1005, 'ERROR_UNRECOGNIZED_VOLUME'],
-  [1006, 'ERROR_FILE_INVALID'],
-  [1056, 'ERROR_SERVICE_ALREADY_RUNNING'],
-  [1060, 'ERROR_SERVICE_DOES_NOT_EXIST'],
-  [1115, 'ERROR_SHUTDOWN_IN_PROGRESS'],
-  [1117, 'ERROR_IO_DEVICE'],
-  [1132, 'ERROR_MAPPED_ALIGNMENT'],
-  [1168, 'ERROR_NOT_FOUND'],
-  [1224, 'ERROR_USER_MAPPED_FILE'],
-  [1238, 'ERROR_CONNECTION_COUNT_LIMIT'],
-  [1306, 'ERROR_REVISION_MISMATCH'],
-  [1314, 'ERROR_PRIVILEGE_NOT_HELD'],
-  [1359, 'ERROR_INTERNAL_ERROR'],
-  [1392, 'ERROR_FILE_CORRUPT'],
-  [1450, 'ERROR_NO_SYSTEM_RESOURCES'],
-  [1455, 'ERROR_COMMITMENT_LIMIT'],
-  [1460, 'ERROR_TIMEOUT'],
-  [1784, 'ERROR_INVALID_USER_BUFFER'],
-])
+import { WIN32_NAMES } from './win32.js'
 
 /** Low 16 bits of STATUS_FLT_* and ERROR_FLT_*, which have the same names after the prefix [HR-02]. */
 const FILTER_MANAGER = new Map<number, string>([
@@ -146,12 +84,31 @@ const FILE_HINTS = new Map<string, string>([
   ['ERROR_DIR_NOT_EMPTY', 'delete what is in the directory first'],
   ['ERROR_INVALID_PARAMETER', 'with noBuffering, offset and length must be multiples of the sector size'],
   ['ERROR_INVALID_HANDLE', 'the file was closed meanwhile'],
+  [
+    'ERROR_LOCK_VIOLATION',
+    'another handle has locked a part of that range: unlock it there, or lock() with wait: true',
+  ],
+  ['ERROR_NOT_LOCKED', 'unlock exactly what lock() locked: the same offset, length and key, through the same handle'],
+  ['ERROR_OPLOCK_NOT_GRANTED', 'close the other handles of the file first, or ask for a level that they allow'],
+  ['ERROR_INVALID_FUNCTION', 'the file system or device does not know this request; for control calls check the code'],
+  ['ERROR_DELETE_PENDING', 'the file is being deleted: its name is free when its last handle is closed'],
+  ['ERROR_NOT_A_REPARSE_POINT', 'open it with openReparsePoint: true, and check with reparsePoint() that it is one'],
+  ['ERROR_PRIVILEGE_NOT_HELD', 'run as administrator, in an elevated prompt: this needs a privilege'],
+  ['ERROR_EAS_NOT_SUPPORTED', 'the file system of this volume has no extended attributes'],
+  [
+    'ERROR_INVALID_EA_NAME',
+    'use ASCII without " * + , / : ; < = > ? [ ] and backslash in the names of extended attributes',
+  ],
+  ['ERROR_NOT_SAME_DEVICE', 'both names must be on the same volume'],
+  ['ERROR_TOO_MANY_LINKS', 'a file has at most 1,024 names: remove one first'],
+  ['ERROR_CANT_RESOLVE_FILENAME', 'the links lead in a circle, or to more than 63 others'],
+  ['ERROR_NOT_READY', 'the volume is dismounted or gone'],
 ])
 
 const hex = (value: number): string => `0x${(value >>> 0).toString(16).toUpperCase().padStart(8, '0')}`
 
 export function win32Name(value: number): NamedNumber {
-  return { name: WIN32.get(value) ?? `WIN32_${value}`, value }
+  return { name: WIN32_NAMES.get(value) ?? `WIN32_${value}`, value }
 }
 
 export function ntstatusName(value: number): NamedNumber {

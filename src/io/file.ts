@@ -9,35 +9,85 @@ import type { Session } from '../client/session.js'
 import type { SignalOptions } from '../client/types.js'
 import { viewOf } from '../transport/codec.js'
 import type { NativeFile } from '../transport/native.js'
+import { int64s } from './bytes.js'
 import { Calls } from './calls.js'
-import {
-  BASIC_INFO_BYTES,
-  decodeDirectory,
-  decodeStat,
-  encodeDisposition,
-  encodeEndOfFile,
-  encodeRename,
-  ERROR,
-  INFORMATION,
-  STANDARD_INFO_BYTES,
-} from './layouts.js'
-import { besides, checkerFor, checkOffset, checkPath, copyData } from './options.js'
-import type { DirectoryEntry, File, FileStat, MapOptions, RenameOptions, TransferOptions, View } from './types.js'
+import type {
+  ByteRange,
+  ControlAnswer,
+  ControlOptions,
+  FileLock,
+  LockOptions,
+  Oplock,
+  OplockLevel,
+  QuotaOptions,
+  SecurityOptions,
+  VolumeLock,
+  Watch,
+  WatchOptions,
+} from './control-types.js'
+import * as control from './control.js'
+import { entries } from './directory.js'
+import { eas, setEas } from './ea.js'
+import { flush } from './flush.js'
+import { BASIC_INFO_BYTES, decodeDirectory, decodeStat, ERROR, INFORMATION, STANDARD_INFO_BYTES } from './layouts.js'
+import * as links from './links.js'
+import { lockRange, unlockRange } from './locks.js'
+import type {
+  AttributeName,
+  DeleteOptions,
+  DirectoryItem,
+  EaOptions,
+  EntriesOptions,
+  ExtendedAttribute,
+  LinkOptions,
+  ReparsePoint,
+  SetTimesOptions,
+  StreamEntry,
+  VolumeInfo,
+} from './metadata-types.js'
+import * as metadata from './metadata.js'
+import type { OpenedAs } from './nt-open-types.js'
+import { FILE_CLASS } from './nt-services.js'
+import { requestOplock } from './oplock.js'
+import { besides, checkerFor, checkOffset, checkPath, copyBytes, copyData } from './options.js'
+import type {
+  DirectoryEntry,
+  File,
+  FileStat,
+  FlushOptions,
+  MapOptions,
+  RenameOptions,
+  TransferOptions,
+  View,
+} from './types.js'
 import { MappedView } from './view.js'
+import { dismountVolume, lockVolume, setVolumeLabel, volumeInfo } from './volume.js'
+import { DirectoryWatch } from './watch.js'
 
 const AT_POSITION = -1n
 const MAX_TRANSFER_BYTES = 0x7fffffff
 const DIRECTORY_BUFFER_BYTES = 64 * 1024
 
+/** The calls of a file of this library; undefined: it is something else. */
+export function callsOf(file: OpenFile): Calls
+export function callsOf(file: unknown): Calls | undefined
+export function callsOf(file: unknown): Calls | undefined {
+  return OpenFile.callsOf(file)
+}
+
 export class OpenFile implements File {
+  readonly openedAs: OpenedAs | undefined
   readonly #calls: Calls
-  readonly #overlapped: boolean
   #closing: Promise<void> | undefined
 
-  constructor(session: Session, native: NativeFile, path: string, overlapped: boolean) {
-    this.#calls = new Calls(session, native, path)
-    this.#overlapped = overlapped
+  constructor(session: Session, native: NativeFile, path: string, overlapped: boolean, openedAs?: OpenedAs) {
+    this.#calls = new Calls(session, native, path, overlapped)
+    this.openedAs = openedAs
     session.lifetime.add(this)
+  }
+
+  static callsOf(file: unknown): Calls | undefined {
+    return typeof file === 'object' && file !== null && #calls in file ? file.#calls : undefined
   }
 
   get path(): string {
@@ -80,19 +130,29 @@ export class OpenFile implements File {
 
   async rename(to: string, options: RenameOptions = {}): Promise<void> {
     const target = besides(this.path, checkPath('File.rename', to))
-    const { replace = false } = checkerFor('File.rename').object('options', options, ['replace', 'signal'])
-    const information = encodeRename(target, checkerFor('File.rename').boolean('replace', replace))
-    await this.#set('File.rename', options.signal, INFORMATION.RENAME, information)
+    const check = checkerFor('File.rename')
+    const given = check.object('options', options, ['replace', 'posix', 'signal'])
+    await links.rename(
+      this.#calls,
+      target,
+      check.boolean('replace', given.replace ?? false),
+      check.boolean('posix', given.posix ?? false),
+      check.signal('signal', given.signal),
+    )
     this.#calls.path = target
   }
 
-  async delete(options: SignalOptions = {}): Promise<void> {
-    await this.#set('File.delete', options.signal, INFORMATION.DISPOSITION, encodeDisposition())
+  delete(options: DeleteOptions = {}): Promise<void> {
+    return links.deleteFile(this.#calls, options)
+  }
+
+  undelete(options: SignalOptions = {}): Promise<void> {
+    return links.undelete(this.#calls, options)
   }
 
   async truncate(size: number | bigint, options: SignalOptions = {}): Promise<void> {
     const endOfFile = checkerFor('File.truncate').bigint('size', size, 2n ** 63n - 1n)
-    await this.#set('File.truncate', options.signal, INFORMATION.END_OF_FILE, encodeEndOfFile(endOfFile))
+    await this.#calls.setByHandle('File.truncate', options.signal, INFORMATION.END_OF_FILE, int64s(endOfFile))
   }
 
   async stat(options: SignalOptions = {}): Promise<FileStat> {
@@ -103,8 +163,37 @@ export class OpenFile implements File {
     return decodeStat(viewOf(basic), viewOf(standard))
   }
 
-  async flush(options: SignalOptions = {}): Promise<void> {
-    await this.#calls.run('File.flush', options.signal, (id) => this.#calls.native.flush(id))
+  setAllocationSize(bytes: number | bigint, options: SignalOptions = {}): Promise<void> {
+    return metadata.setAllocationSize(this.#calls, bytes, options)
+  }
+
+  setValidDataLength(bytes: number | bigint, options: SignalOptions = {}): Promise<void> {
+    const operation = 'File.setValidDataLength'
+    return metadata.setSize(this.#calls, operation, FILE_CLASS.VALID_DATA_LENGTH, 'bytes', bytes, options)
+  }
+
+  position(options: SignalOptions = {}): Promise<bigint> {
+    return metadata.position(this.#calls, options)
+  }
+
+  seek(at: number | bigint, options: SignalOptions = {}): Promise<void> {
+    return metadata.setSize(this.#calls, 'File.seek', FILE_CLASS.POSITION, 'at', at, options)
+  }
+
+  setTimes(options: SetTimesOptions): Promise<void> {
+    return metadata.setTimes(this.#calls, options)
+  }
+
+  setAttributes(attributes: readonly AttributeName[] | number, options: SignalOptions = {}): Promise<void> {
+    return metadata.setAttributes(this.#calls, attributes, options)
+  }
+
+  fileId(options: SignalOptions = {}): Promise<bigint> {
+    return metadata.fileId(this.#calls, options)
+  }
+
+  flush(options: FlushOptions = {}): Promise<void> {
+    return flush(this.#calls, options)
   }
 
   async map(options: MapOptions): Promise<View> {
@@ -142,6 +231,95 @@ export class OpenFile implements File {
     return entries
   }
 
+  entries(options: EntriesOptions = {}): AsyncGenerator<DirectoryItem, void, undefined> {
+    return entries(this.#calls, options)
+  }
+
+  watch(options: WatchOptions = {}): Watch {
+    return new DirectoryWatch(this.#calls, options)
+  }
+
+  lock(options: LockOptions): Promise<FileLock> {
+    return lockRange(this.#calls, options)
+  }
+
+  unlock(range: ByteRange & SignalOptions): Promise<void> {
+    return unlockRange(this.#calls, range)
+  }
+
+  oplock(level: OplockLevel, options: SignalOptions = {}): Promise<Oplock> {
+    return requestOplock(this.#calls, level, options)
+  }
+
+  async link(to: string, options: LinkOptions = {}): Promise<void> {
+    await links.hardLink(this.#calls, besides(this.path, checkPath('File.link', to)), options)
+  }
+
+  reparsePoint(options: SignalOptions = {}): Promise<ReparsePoint | undefined> {
+    return links.reparsePoint(this.#calls, options)
+  }
+
+  async setReparsePoint(data: Uint8Array, options: SignalOptions = {}): Promise<void> {
+    const operation = 'File.setReparsePoint'
+    await links.setReparsePoint(this.#calls, operation, copyBytes(operation, 'data', data), options.signal)
+  }
+
+  removeReparsePoint(options: SignalOptions = {}): Promise<void> {
+    return links.removeReparsePoint(this.#calls, options)
+  }
+
+  streams(options: SignalOptions = {}): Promise<StreamEntry[]> {
+    return metadata.streams(this.#calls, options)
+  }
+
+  eas(options: EaOptions = {}): Promise<ExtendedAttribute[]> {
+    return eas(this.#calls, options)
+  }
+
+  setEas(attributes: readonly ExtendedAttribute[], options: SignalOptions = {}): Promise<void> {
+    return setEas(this.#calls, attributes, options)
+  }
+
+  fsctl(code: number, options: ControlOptions = {}): Promise<ControlAnswer> {
+    return control.controlCall(this.#calls, 'File.fsctl', code, options)
+  }
+
+  ioctl(code: number, options: ControlOptions = {}): Promise<ControlAnswer> {
+    return control.controlCall(this.#calls, 'File.ioctl', code, options)
+  }
+
+  security(options: SecurityOptions = {}): Promise<Uint8Array> {
+    return control.security(this.#calls, options)
+  }
+
+  setSecurity(descriptor: Uint8Array, options: SecurityOptions = {}): Promise<void> {
+    return control.setSecurity(this.#calls, descriptor, options)
+  }
+
+  quota(options: QuotaOptions = {}): Promise<Uint8Array> {
+    return control.quota(this.#calls, options)
+  }
+
+  setQuota(quotas: Uint8Array, options: SignalOptions = {}): Promise<void> {
+    return control.setQuota(this.#calls, quotas, options)
+  }
+
+  volume(options: SignalOptions = {}): Promise<VolumeInfo> {
+    return volumeInfo(this.#calls, options)
+  }
+
+  setVolumeLabel(label: string, options: SignalOptions = {}): Promise<void> {
+    return setVolumeLabel(this.#calls, label, options)
+  }
+
+  lockVolume(options: SignalOptions = {}): Promise<VolumeLock> {
+    return lockVolume(this.#calls, options)
+  }
+
+  dismountVolume(options: SignalOptions = {}): Promise<void> {
+    return dismountVolume(this.#calls, options)
+  }
+
   close(): Promise<void> {
     this.#calls.end()
     this.#closing ??= this.#close()
@@ -176,21 +354,10 @@ export class OpenFile implements File {
     return error
   }
 
-  async #set(
-    operation: string,
-    signal: AbortSignal | undefined,
-    informationClass: number,
-    information: Uint8Array,
-  ): Promise<void> {
-    await this.#calls.run(operation, signal, (id) =>
-      this.#calls.native.setInformation(id, informationClass, information),
-    )
-  }
-
   #offset(operation: string, options: TransferOptions): bigint {
     const check = checkerFor(operation)
     const { at } = check.object('options', options, ['at', 'signal'])
-    if (at === undefined && this.#overlapped) {
+    if (at === undefined && this.#calls.overlapped) {
       check.fail('at', 'an overlapped handle has no position: say where, as in { at: 0 }')
     }
     return at === undefined ? AT_POSITION : checkOffset(operation, at)

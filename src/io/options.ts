@@ -5,6 +5,7 @@
 import { Checker } from '../client/check.js'
 import { InvalidOptionError } from '../errors/errors.js'
 import { ACCESS, DISPOSITION, FLAG, SHARE } from './layouts.js'
+import { attributeMask } from './attributes.js'
 import type { AccessName, CreateDisposition, FileOpenOptions, ShareName } from './types.js'
 
 /** Checks that name the call in their message. */
@@ -17,13 +18,20 @@ const OPEN_KEYS = [
   'access',
   'create',
   'share',
+  'attributes',
   'overlapped',
   'noBuffering',
   'writeThrough',
+  'randomAccess',
+  'sequentialScan',
   'deleteOnClose',
   'directory',
+  'openReparsePoint',
+  'openNoRecall',
+  'posixSemantics',
   'signal',
 ] as const
+type FlagKey = Exclude<(typeof OPEN_KEYS)[number], 'access' | 'create' | 'share' | 'attributes' | 'signal'>
 
 export interface CreateArguments {
   readonly desiredAccess: number
@@ -37,10 +45,12 @@ export interface CreateArguments {
 
 const namesOf = <K extends string>(table: Readonly<Record<K, number>>): K[] => Object.keys(table) as K[]
 const MAX_ACCESS = 0xffffffff
+/** FILE_ATTRIBUTE_*: what is above is FILE_FLAG_* and SECURITY_*. */
+const MAX_ATTRIBUTES = 0x7fff
 const MAX_PATH_CHARS = 32767
 const MAX_OFFSET = 2n ** 63n - 1n
 
-function accessMask(check: Checker, value: unknown): number {
+export function accessMask(check: Checker, value: unknown): number {
   if (typeof value === 'number') {
     return check.integer('access', value, 0, MAX_ACCESS)
   }
@@ -51,7 +61,7 @@ function accessMask(check: Checker, value: unknown): number {
   )
 }
 
-function shareMask(check: Checker, value: unknown): number {
+export function shareMask(check: Checker, value: unknown): number {
   if (!Array.isArray(value)) {
     return check.expected('share', 'an array of "read", "write", "delete"', value)
   }
@@ -65,24 +75,32 @@ function shareMask(check: Checker, value: unknown): number {
 export function createArguments(options: FileOpenOptions): CreateArguments {
   const check = checkerFor('io.open')
   const given = check.object('options', options, OPEN_KEYS)
-  const flag = (
-    key: 'overlapped' | 'noBuffering' | 'writeThrough' | 'deleteOnClose' | 'directory',
-    bit: number,
-  ): number => (given[key] !== undefined && check.boolean(key, given[key]) ? bit : 0)
+  const flag = (key: FlagKey, bit: number): number =>
+    given[key] !== undefined && check.boolean(key, given[key]) ? bit : 0
   const overlapped = flag('overlapped', FLAG.OVERLAPPED)
   const directory = flag('directory', FLAG.BACKUP_SEMANTICS)
+  const attributes =
+    given.attributes === undefined ? FLAG.ATTRIBUTE_NORMAL : attributeMask('io.open', 'attributes', given.attributes)
+  if (attributes > MAX_ATTRIBUTES) {
+    check.fail('attributes', 'expected FILE_ATTRIBUTE_* only (up to 0x7fff): the flags have options of their own')
+  }
   return {
     desiredAccess: accessMask(check, given.access ?? 'read'),
     shareMode: shareMask(check, given.share ?? namesOf(SHARE)),
     creationDisposition:
       DISPOSITION[check.oneOf<CreateDisposition>('create', given.create ?? 'open', namesOf(DISPOSITION))],
     flags:
-      (FLAG.ATTRIBUTE_NORMAL |
+      (attributes |
         overlapped |
         directory |
         flag('noBuffering', FLAG.NO_BUFFERING) |
         flag('writeThrough', FLAG.WRITE_THROUGH) |
-        flag('deleteOnClose', FLAG.DELETE_ON_CLOSE)) >>>
+        flag('randomAccess', FLAG.RANDOM_ACCESS) |
+        flag('sequentialScan', FLAG.SEQUENTIAL_SCAN) |
+        flag('deleteOnClose', FLAG.DELETE_ON_CLOSE) |
+        flag('openReparsePoint', FLAG.OPEN_REPARSE_POINT) |
+        flag('openNoRecall', FLAG.OPEN_NO_RECALL) |
+        flag('posixSemantics', FLAG.POSIX_SEMANTICS)) >>>
       0,
     overlapped: overlapped !== 0,
     directory: directory !== 0,
@@ -105,6 +123,10 @@ export function copyData(operation: string, data: unknown): Uint8Array {
     ? Uint8Array.from(data)
     : checkerFor(operation).expected('data', 'a string or a Uint8Array', data)
 }
+
+/** A Uint8Array, copied. */
+export const copyBytes = (operation: string, field: string, value: unknown): Uint8Array =>
+  value instanceof Uint8Array ? Uint8Array.from(value) : checkerFor(operation).expected(field, 'a Uint8Array', value)
 
 const FULL_PATH = /^([a-z]:[\\/]|\\\\)/i
 

@@ -33,6 +33,8 @@ export interface WireRule {
   readonly delayMs: number
   readonly flags: number
   readonly conditions: number
+  /** Bit n: minor function n; 0: any. */
+  readonly minorFunctions: number
   /** 0: any. */
   readonly processId: number
   readonly statusFilter: number
@@ -117,7 +119,9 @@ function writeText(view: DataView, offset: number, text: string): number {
   return offset + 2 * text.length
 }
 
-const RULES: WireSet = { setId: 0, persist: false }
+/** Number of the set that rules.set() sets; gates have others. */
+export const RULES_SET = 0
+const RULES: WireSet = { setId: RULES_SET, persist: false }
 
 /** No rules: the set is removed. */
 export function encodeRules(head: Envelope, rules: readonly WireRule[], set: WireSet = RULES): Uint8Array {
@@ -151,6 +155,7 @@ export function encodeRules(head: Envelope, rules: readonly WireRule[], set: Wir
         delayMs: rule.delayMs,
         flags: rule.flags,
         conditions: rule.conditions,
+        minorFunctions: rule.minorFunctions,
         processId: rule.processId,
         matchStatus: rule.matchStatus,
         statusFilter: rule.statusFilter,

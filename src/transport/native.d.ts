@@ -22,6 +22,61 @@ export type Ntstatus = number
 /** How a file call ended: [Win32 error, NTSTATUS of the same failure (0 when none), value]. */
 export type FileResult<T> = readonly [error: Win32Error, ntstatus: Ntstatus, value: T]
 
+/**
+ * How an ntdll service ended: its NTSTATUS, its status block's Information (0 when it failed), and the Win32 error that the backend
+ * translates the status to (0 for success and information). STATUS_PROCEDURE_NOT_FOUND, ERROR_PROC_NOT_FOUND: the backend lacks it.
+ */
+export type NtResult = readonly [ntstatus: Ntstatus, information: number, error: Win32Error]
+
+/**
+ * A packet of a completion port. `call`: the number of the call it is about, undefined when it was posted; `value`: what was posted
+ * with it; `bytes`: transferred, or what was posted.
+ */
+export type NativePacket = readonly [
+  key: bigint,
+  call: number | undefined,
+  value: bigint,
+  ntstatus: Ntstatus,
+  bytes: number,
+]
+
+/**
+ * The services of NativeFile.nt() and the numbers each takes, in this order (booleans are 0 and 1). Those marked [waits] may be pending
+ * on an overlapped handle. Unless said otherwise a query writes to `output` and a set reads `input`.
+ *
+ * NtQueryInformationFile, NtSetInformationFile: FILE_INFORMATION_CLASS.
+ * NtQueryVolumeInformationFile, NtSetVolumeInformationFile: FS_INFORMATION_CLASS.
+ * NtQueryEaFile: single entry, restart scan, index of the first (0: none); `input`: FILE_GET_EA_INFORMATION list, or empty.
+ * NtSetEaFile, NtSetQuotaInformationFile: none.
+ * NtQueryQuotaInformationFile: single entry, restart scan, bytes of the SID list; `input`: that list, then the SID to start after.
+ * NtQuerySecurityObject, NtSetSecurityObject: SECURITY_INFORMATION; the query's information is LengthNeeded, also when it failed.
+ * NtQueryDirectoryFileEx [waits]: FILE_INFORMATION_CLASS, SL_* flags; `input`: the pattern as UTF-16, or empty.
+ * NtNotifyChangeDirectoryFile [waits]: FILE_NOTIFY_CHANGE_* filter, watch tree.
+ * NtFsControlFile, NtDeviceIoControlFile [waits]: the code; both buffers; what `output` has is there for METHOD_IN_DIRECT.
+ * NtLockFile [waits]: offset, length (64 bits each), key, fail immediately, exclusive. NtUnlockFile: offset, length, key.
+ * NtFlushBuffersFileEx: FLUSH_FLAGS_*.
+ */
+export type NtServiceName =
+  | 'NtQueryInformationFile'
+  | 'NtSetInformationFile'
+  | 'NtQueryVolumeInformationFile'
+  | 'NtSetVolumeInformationFile'
+  | 'NtQueryEaFile'
+  | 'NtSetEaFile'
+  | 'NtQueryQuotaInformationFile'
+  | 'NtSetQuotaInformationFile'
+  | 'NtQuerySecurityObject'
+  | 'NtSetSecurityObject'
+  | 'NtQueryDirectoryFileEx'
+  | 'NtNotifyChangeDirectoryFile'
+  | 'NtFsControlFile'
+  | 'NtDeviceIoControlFile'
+  | 'NtLockFile'
+  | 'NtUnlockFile'
+  | 'NtFlushBuffersFileEx'
+
+export type NtByNameServiceName = 'NtQueryAttributesFile' | 'NtQueryFullAttributesFile' | 'NtQueryInformationByName'
+
 /** Options of a model world; see fltsim.h. */
 export interface WorldOptions {
   readonly library: string
@@ -74,6 +129,28 @@ export interface NativeBackend {
   ): Promise<FileResult<NativeFile | undefined>>
   createDirectory(path: string): Promise<FileResult<void>> // [io]
 
+  /**
+   * NtCreateFile. `name`: UTF-16 bytes of the object's name (or a file id). `numbers`: access, OBJ_* attributes, file attributes, share,
+   * disposition, options, allocation size (0: none). The file is overlapped when the options have no FILE_SYNCHRONOUS_IO_*. [io]
+   */
+  ntCreateFile(
+    name: Uint8Array,
+    numbers: BigUint64Array,
+    ea: Uint8Array,
+    rootDirectory: NativeFile | undefined,
+  ): Promise<readonly [...NtResult, NativeFile | undefined]>
+  /** The queries by name. `informationClass`: of NtQueryInformationByName, 0 for the others. [io] */
+  ntQueryByName(
+    service: NtByNameServiceName,
+    name: Uint8Array,
+    objectAttributes: number,
+    informationClass: number,
+    output: Uint8Array,
+    rootDirectory: NativeFile | undefined,
+  ): Promise<NtResult>
+  /** CreateIoCompletionPort without a file. [io] */
+  createCompletionPort(): Promise<FileResult<NativeCompletionPort | undefined>>
+
   // ---- embedded backend only; on windows they answer false / '' ----
   /** FltSimReport: JSON. Never waits for the world. */
   report(): string
@@ -112,9 +189,49 @@ export interface NativeFile {
   flush(id: number): Promise<FileResult<void>> // [io]
   /** CreateFileMappingW + MapViewOfFile of the first `length` bytes, writable when `write`. [io] */
   map(id: number, length: number, write: boolean): Promise<FileResult<NativeView | undefined>>
+  /**
+   * An ntdll service; see NtServiceName. On an overlapped handle a call that waits does so with an event of its own, and ends through
+   * CancelIoEx. Bytes of `output` are those of before when the service failed. `related`: its handle is put into the input at
+   * `relatedOffset`, as RootDirectory of a rename, for instance. [io]
+   */
+  nt(
+    id: number,
+    service: NtServiceName,
+    numbers: BigUint64Array,
+    input: Uint8Array,
+    output: Uint8Array,
+    related?: NativeFile,
+    relatedOffset?: number,
+  ): Promise<NtResult>
+  /**
+   * Whether the system has call `id` and will end it later (true: STATUS_PENDING, ERROR_IO_PENDING), as soon as that is known; false: it
+   * ended without that, or is not in flight. How a granted oplock, or a watch that has begun, is known. Overlapped handles.
+   */
+  pending(id: number): Promise<boolean>
+  /** SetFileCompletionNotificationModes: FILE_SKIP_COMPLETION_PORT_ON_SUCCESS 1, FILE_SKIP_SET_EVENT_ON_HANDLE 2. [io] */
+  setCompletionModes(flags: number): Promise<FileResult<void>>
   /** CancelIoEx on an overlapped call, CancelSynchronousIo on a synchronous one. False: no such call is in flight. */
   cancel(id: number): boolean
   /** CloseHandle, after the calls in flight. Idempotent. [io] */
+  close(): Promise<FileResult<void>>
+}
+
+export interface NativeCompletionPort {
+  /**
+   * CreateIoCompletionPort of an overlapped file, for the calls that begin after it: each puts a packet into the port besides settling
+   * its promise, unless it failed at once. [io]
+   */
+  associate(file: NativeFile, key: bigint): Promise<FileResult<void>>
+  /**
+   * GetQueuedCompletionStatusEx: waits for 1 to `most` packets, `timeoutMs` 0xffffffff for ever; WAIT_TIMEOUT (258): none came. One at a
+   * time: a second call while one is in flight is a TypeError. Cancelled, or ended by close(): ERROR_OPERATION_ABORTED. [io]
+   */
+  get(most: number, timeoutMs: number): Promise<FileResult<readonly NativePacket[]>>
+  /** PostQueuedCompletionStatus; `value` in the place of an OVERLAPPED's address. [io] */
+  post(key: bigint, value: bigint, bytes: number): Promise<FileResult<void>>
+  /** Ends the get() in flight, within some 50 ms. False: there is none. */
+  cancel(): boolean
+  /** CloseHandle. Idempotent. [io] */
   close(): Promise<FileResult<void>>
 }
 

@@ -5,7 +5,7 @@
 // The signatures are the addon's (native.d.ts): a transport passes bytes and numbers on and has no policy.
 
 import type { BackendName, TransportName } from '../client/types.js'
-import type { FileResult, Hresult, NativeFile } from './native.js'
+import type { FileResult, Hresult, NativeBackend } from './native.js'
 
 export type { FileResult, Hresult }
 
@@ -27,17 +27,11 @@ export interface TransportPort {
   close(): Promise<void>
 }
 
-/** CreateFileW and CreateDirectoryW. */
-export interface TransportFiles {
-  createFile(
-    path: string,
-    desiredAccess: number,
-    shareMode: number,
-    creationDisposition: number,
-    flags: number,
-  ): Promise<FileResult<NativeFile | undefined>>
-  createDirectory(path: string): Promise<FileResult<void>>
-}
+/** What opens files, and what is asked by name: the addon's own calls. */
+export type TransportFiles = Pick<
+  NativeBackend,
+  'createFile' | 'createDirectory' | 'ntCreateFile' | 'ntQueryByName' | 'createCompletionPort'
+>
 
 /** Threads whose own I/O the driver must never hold; 0: none. */
 export interface ClientThreads {

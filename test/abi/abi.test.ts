@@ -164,4 +164,12 @@ describe('the check fails on', () => {
     expect(output).toContain(names)
     expect(status).toBe(1)
   })
+
+  it.skipIf(spawnSync('clang-19', ['--version']).error !== undefined)('a header that no check of a Windows target includes', () => {
+    cpSync(ddk, copy, { recursive: true, force: true })
+    writeFileSync(join(copy, 'include', 'forgotten.h'), '#pragma once\n')
+    const { status, output } = check('--ddk', copy, '--only', 'arm64')
+    expect(output).toContain('forgotten.h: no check on arm64 includes it')
+    expect(status).toBe(1)
+  })
 })

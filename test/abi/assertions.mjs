@@ -61,6 +61,10 @@ export class Assertions {
     this.count++
   }
 
+  get windows() {
+    return this.target === 'x64' || this.target === 'arm64'
+  }
+
   get arm64() {
     return this.target === 'arm64'
   }

@@ -6,9 +6,9 @@
 // Targets: host (the default C compiler, must be there), clang (the same with clang), x64 and arm64 (clang for the Windows
 // targets, arm64 with the facts that differ there), c++ (the headers compile as C++20). Without clang only the host's run.
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Assertions } from './assertions.mjs'
@@ -58,6 +58,18 @@ function digest(stderr) {
   return shown.map((line) => `  ${line}`).join('\n') + (rest > 0 ? `\n  ... and ${rest} more` : '')
 }
 
+/** Headers that no Windows build uses: the exceptions of hosts, and what the model offers to programs. */
+const HOST_HEADERS = new Set(['seh_host.h', 'fltsim_user.h', 'fltsim_nt.h'])
+
+/** Every header must be one that the check of a Windows target has seen. */
+function uncovered(target, text) {
+  const path = join(work, `${target.name}-covered.c`)
+  writeFileSync(path, text)
+  const result = spawnSync(target.compiler, [...DEFINES, ...target.flags, '-M', '-I', include, path], { encoding: 'utf8' })
+  const seen = new Set(result.stdout.split(/\s+/).map((file) => basename(file)))
+  return readdirSync(include).filter((file) => !HOST_HEADERS.has(file) && !seen.has(file))
+}
+
 function compile(target, compiler, standard, file, text, more = []) {
   const path = join(work, file)
   writeFileSync(path, text)
@@ -80,7 +92,11 @@ try {
       continue
     }
     const kernel = new Assertions(facts, own, declared, target.name)
-    compile(target, target.compiler, 'gnu17', `${target.name}-kernel.c`, kernel.kernel())
+    const text = kernel.kernel()
+    compile(target, target.compiler, 'gnu17', `${target.name}-kernel.c`, text)
+    if (kernel.windows) {
+      for (const file of uncovered(target, text)) problems.add(`${file}: no check on ${target.name} includes it`)
+    }
     let count = kernel.count
     for (const problem of kernel.problems) problems.add(problem)
     if (target.user) {

@@ -23,6 +23,7 @@ const enums = load('enums').enums
 const constantFile = load('constants')
 const typedefs = load('typedefs').typedefs
 const prototypes = load('prototypes')
+const exported = load('imports')
 const declared = scanHeaders(join(here, '..', '..', 'native', 'ddk', 'include'))
 
 const pick = (source, names, map = (entry) => entry) =>
@@ -44,6 +45,9 @@ const wdfEntry = (f) => ({
 })
 const callbackEntry = (c) => ({ kind: c.kind, of: c.of, ret: c.ret, params: c.params && parameters(c.params) })
 
+/** What the compiler calls by itself. */
+const compilerCalls = ['__C_specific_handler', 'memcmp', 'memcpy', 'memmove', 'memset']
+
 const functionNames = [...declared.functions.keys()]
 const macroNames = [...declared.macros.keys(), ...declared.functionMacros]
 const enumerators = [...declared.enums.values()].flat()
@@ -57,6 +61,11 @@ const facts = {
   callbacks: pick(prototypes.callbacks, declared.typedefs, callbackEntry),
   functions: pick(prototypes.functions, functionNames, functionEntry),
   wdf: pick(prototypes.wdf, functionNames, wdfEntry),
+  imports: pick(
+    { ...exported.kernel, ...exported.data, ...exported.wdfldr },
+    [...functionNames, ...declared.data, ...compilerCalls],
+    ({ module }) => module,
+  ),
   user_functions: pick(prototypes.user_fltlib, Object.keys(prototypes.user_fltlib), functionEntry),
   user_structs: pick(structs, ['OVERLAPPED', 'SECURITY_ATTRIBUTES'], structEntry),
   macro_names: [

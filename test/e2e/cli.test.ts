@@ -231,3 +231,14 @@ test('a wrong command line', async () => {
     err: expect.stringContaining('Did you mean demo?') as string,
   })
 })
+
+test('what is tried first on a Windows machine works on the model', async () => {
+  const attempt = fileURLToPath(new URL('../../scripts/windows/try.ts', import.meta.url))
+  const { code, out, err } = await minipend('run', attempt, 'embedded', 'D:')
+  expect(err).toBe('')
+  expect(out).toContain('2 operations pended and given back on D:, the balance is exact')
+  expect(code).toBe(0)
+  const elsewhere = await minipend('run', attempt, 'elsewhere')
+  expect(elsewhere.err).toContain('usage: try.ts windows|embedded [VOLUME]')
+  expect(elsewhere.code).not.toBe(0)
+})

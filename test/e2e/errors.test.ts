@@ -11,6 +11,7 @@ import {
   pend,
   VersionMismatchError,
 } from '../../src/index.js'
+import { PROTOCOL_VERSION } from '../../src/generated/protocol.js'
 import { openAddonTransport } from '../../src/transport/addon.js'
 import { expectBalance, settled, world } from './world.js'
 
@@ -32,8 +33,8 @@ describe('the real driver and the model', () => {
     const error: unknown = await opening.catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(VersionMismatchError)
     expect(error).toMatchObject({
-      message: 'the driver speaks protocol version 2, this library version 9',
-      driver: 2,
+      message: `the driver speaks protocol version ${PROTOCOL_VERSION}, this library version 9`,
+      driver: PROTOCOL_VERSION,
       client: 9,
       hint: 'install the driver and the library of the same release',
     })

@@ -30,7 +30,8 @@ async function attached(): Promise<Minipend> {
 describe('events', () => {
   it('tell the life of a held operation in order', async () => {
     const mp = await attached()
-    await mp.rules.set([{ id: 'slow', on: ['write'], names: true, action: pend({ delayMs: 10 }) }])
+    const slow = { id: 'slow', on: ['write'], names: true, action: pend({ delayMs: 10 }) } as const
+    const { generation } = await mp.rules.set([slow])
     const events = await mp.events()
     await mp.io.writeFile('D:\\a', 'x')
     const all = await until(events, has('completed'))
@@ -41,6 +42,7 @@ describe('events', () => {
       { kind: 'completed', cause: 'due', status: { name: 'STATUS_SUCCESS' } },
     ])
     expect(new Set(all.map(({ heldId }) => heldId)).size).toBe(1)
+    expect(new Set(all.map(({ ruleGeneration }) => ruleGeneration))).toEqual(new Set([generation]))
     expect(all.map(({ sequence }) => sequence - (all[0]?.sequence ?? 0n))).toEqual([0n, 1n, 2n, 3n])
     const times = all.map(({ timeNs }) => timeNs)
     expect(times).toEqual(times.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0)))

@@ -7,6 +7,7 @@ import { inspectInstallation, NotSupportedError, observe, pend } from '../../src
 import {
   COMMAND,
   COUNTERS_REPLY,
+  LIST_RULES_REPLY,
   FILTER_NAME,
   MESSAGE_HEADER,
   PORT_NAME,
@@ -24,6 +25,7 @@ import {
   helloReplyBytes,
   setRulesReplyBytes,
 } from '../../src/transport/messages.js'
+import { encodeListRules } from '../../src/transport/rule-list-messages.js'
 import type { Transport } from '../../src/transport/transport.js'
 import { world } from './world.js'
 
@@ -49,13 +51,12 @@ async function conversation(transport: Transport): Promise<Record<string, unknow
     const send = async (message: Uint8Array, room: number): Promise<unknown> => {
       const output = new Uint8Array(room)
       const [hresult, bytes] = await port.sendMessage(message, output)
-      if (
-        decode(MESSAGE_HEADER, viewOf(message.length < MESSAGE_HEADER.size ? output : message)).command ===
-          COMMAND.COUNTERS &&
-        bytes >= COUNTERS_REPLY.size
-      ) {
-        // The time of the answer is each world's own.
+      const { command } = decode(MESSAGE_HEADER, viewOf(message.length < MESSAGE_HEADER.size ? output : message))
+      // The time of the answer is each world's own.
+      if (command === COMMAND.COUNTERS && bytes >= COUNTERS_REPLY.size) {
         encode(COUNTERS_REPLY, { time100ns: 0n }, viewOf(output))
+      } else if (command === COMMAND.LIST_RULES && bytes >= LIST_RULES_REPLY.size) {
+        encode(LIST_RULES_REPLY, { time100ns: 0n }, viewOf(output))
       }
       return [hresult, Buffer.from(output.subarray(0, bytes)).toString('hex')]
     }
@@ -76,6 +77,7 @@ async function conversation(transport: Transport): Promise<Record<string, unknow
       ),
       setRulesReplyBytes,
     )
+    answers['rules listed'] = await send(encodeListRules(envelope(8n), { tableId: 0n, first: 0, maxEntries: 9 }), 4096)
     answers['counters'] = await send(encodeCounters(envelope(5n)), countersReplyBytes(3))
     answers['counters, no room'] = await send(encodeCounters(envelope(6n)), 64)
     answers['too short'] = await send(new Uint8Array(8), 4096)

@@ -192,6 +192,22 @@ describe('a gate', () => {
   })
 })
 
+describe('a failing release', () => {
+  it('is told before the failure that it gives, so that the caller can look at that afterwards', async () => {
+    const mp = await world()
+    await mp.attach('D:')
+    const file = await mp.io.open('D:\\a', { access: 'readwrite', create: 'create' })
+    const gate = await mp.gate({ on: ['write'] })
+    // Either can reach JavaScript first. An unhandled rejection would fail the run.
+    for (let round = 0; round < 100; round++) {
+      const write = file.write('x')
+      await (await gate.next()).release({ status: 'STATUS_DISK_FULL' })
+      await expect(write).rejects.toMatchObject({ code: 'ERROR_DISK_FULL' })
+    }
+    expectBalance(await settled(mp))
+  })
+})
+
 describe('a held operation', () => {
   it('may not be failed when it is a create that succeeded', async () => {
     const mp = await world()

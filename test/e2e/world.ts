@@ -3,7 +3,14 @@
 // This module provides: model worlds for tests. Each ends with its test, and none may have stopped on a broken rule.
 
 import { expect, onTestFinished } from 'vitest'
-import { type Counters, type Minipend, openMinipend, type OpenOptions } from '../../src/index.js'
+import {
+  type Counters,
+  type Minipend,
+  openMinipend,
+  type OpenOptions,
+  type OperationName,
+  pend,
+} from '../../src/index.js'
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -63,4 +70,19 @@ export function expectBalance(counters: Counters): void {
   expect(counters.pended).toBe(counters.completed + counters.inFlight)
   expect(counters.inFlight).toBe(0n)
   expect(counters.contract.unexpectedRefusal).toBe(0n)
+}
+
+/** A world whose driver pends these operations of D:, and no other. */
+export async function pending(...on: OperationName[]): Promise<Minipend> {
+  const mp = await world()
+  await mp.attach('D:')
+  await mp.rules.set([{ id: 'all', on, action: pend() }])
+  return mp
+}
+
+/** How many operations of this kind have been pended, at rest. */
+export async function pended(mp: Minipend, operation: OperationName): Promise<bigint> {
+  const counters = await settled(mp)
+  expectBalance(counters)
+  return counters.byOperation[operation].pended
 }

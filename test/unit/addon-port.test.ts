@@ -64,6 +64,7 @@ const heldWrites: WireRule = {
   delayMs: 1,
   flags: 0,
   conditions: 0,
+  minorFunctions: 0,
   processId: 0,
   statusFilter: 0,
   matchStatus: 0,

@@ -60,15 +60,19 @@ struct Library {
 
 #endif
 
-template <class Pointer> bool bind(const Library &library, const char *symbol, Pointer &pointer, std::string &message) {
+/// Null when the library does not export it.
+template <class Pointer> void look_up(const Library &library, const char *symbol, Pointer &pointer) {
     void *address = library.find(symbol);
-    if (address == nullptr) {
-        message = library.name + " does not export " + symbol;
-        return false;
-    }
     static_assert(sizeof(address) == sizeof(pointer));
     std::memcpy(&pointer, &address, sizeof(pointer));
-    return true;
+}
+
+template <class Pointer> bool bind(const Library &library, const char *symbol, Pointer &pointer, std::string &message) {
+    look_up(library, symbol, pointer);
+    if (pointer == nullptr) {
+        message = library.name + " does not export " + symbol;
+    }
+    return pointer != nullptr;
 }
 
 } // namespace
@@ -77,6 +81,8 @@ template <class Pointer> bool bind(const Library &library, const char *symbol, P
     if (!bind(*library, #Name, api->Name, message)) {                                                                  \
         return nullptr;                                                                                                \
     }
+
+#define MINIPEND_LOOK_UP(Name, Result, Parameters) look_up(*library, #Name, api->nt.Name);
 
 std::shared_ptr<const Api> load_embedded_api(const std::string &path, std::string &message) {
     Library fltsim;
@@ -94,6 +100,8 @@ std::shared_ptr<const Api> load_embedded_api(const std::string &path, std::strin
     MINIPEND_FLTSIM_FUNCTIONS(MINIPEND_BIND)
     MINIPEND_BIND(RtlGetLastNtStatus)
     MINIPEND_BIND(RtlNtStatusToDosError)
+    MINIPEND_NT_FUNCTIONS(MINIPEND_LOOK_UP)
+    MINIPEND_COMPLETION_PORT_FUNCTIONS(MINIPEND_LOOK_UP)
     return api;
 }
 
@@ -112,9 +120,11 @@ std::shared_ptr<const Api> load_windows_api(std::string &message) {
     MINIPEND_FLTLIB_FUNCTIONS(MINIPEND_BIND)
     library = &kernel32;
     MINIPEND_KERNEL32_FUNCTIONS(MINIPEND_BIND)
+    MINIPEND_COMPLETION_PORT_FUNCTIONS(MINIPEND_LOOK_UP)
     library = &ntdll;
     MINIPEND_BIND(RtlGetLastNtStatus)
     MINIPEND_BIND(RtlNtStatusToDosError)
+    MINIPEND_NT_FUNCTIONS(MINIPEND_LOOK_UP)
     return api;
 }
 

@@ -2,7 +2,7 @@
 //
 // This module provides: the one table of C functions that the addon calls, resolved at run time from fltsim (embedded) or from
 // fltlib.dll, kernel32.dll and ntdll.dll (windows).
-// Invariants: after a successful load every pointer of the chosen backend is set; libraries are never unloaded, because
+// Invariants: after a successful load every pointer of the chosen backend is set, except those of NtApi; libraries are never unloaded, because
 // their threads may outlive any one environment.
 #pragma once
 
@@ -16,6 +16,8 @@
 #include <fltsim_user.h>
 #endif
 #include <fltsim.h>
+
+#include "nt_api.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -80,6 +82,8 @@ struct Api {
 #undef MINIPEND_POINTER
     RtlGetLastNtStatusFunction RtlGetLastNtStatus = nullptr;
     RtlNtStatusToDosErrorFunction RtlNtStatusToDosError = nullptr;
+    /// What the backend has of these.
+    NtApi nt;
 
     bool embedded() const { return FltSimCreateWorld != nullptr; }
     /// Makes `world` the calling thread's, for calls that take a name. Nothing on windows.

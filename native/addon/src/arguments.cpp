@@ -93,6 +93,35 @@ std::optional<Napi::Uint8Array> Arguments::bytes(size_t index, size_t limit) {
     return std::nullopt;
 }
 
+uint64_t Arguments::u64(size_t index) {
+    bool lossless = false;
+    uint64_t value = 0;
+    if (ok_ && at(index).IsBigInt()) {
+        value = at(index).As<Napi::BigInt>().Uint64Value(&lossless);
+    }
+    if (!lossless) {
+        refuse(index, "an unsigned bigint of 64 bits");
+        return 0;
+    }
+    return value;
+}
+
+std::optional<std::vector<uint64_t>> Arguments::words(size_t index, size_t count) {
+    if (ok_ && at(index).IsTypedArray()) {
+        auto view = at(index).As<Napi::TypedArray>();
+        if (view.TypedArrayType() == napi_biguint64_array && view.ElementLength() == count) {
+            auto numbers = view.As<Napi::BigUint64Array>();
+            std::vector<uint64_t> words(count);
+            for (size_t i = 0; i < count; ++i) {
+                words[i] = numbers[i];
+            }
+            return words;
+        }
+    }
+    refuse(index, "a BigUint64Array of " + std::to_string(count) + " numbers");
+    return std::nullopt;
+}
+
 SharedBytes copy_in(const Napi::Uint8Array &view) {
     auto bytes = std::make_shared<Bytes>(view.ByteLength());
     if (bytes->size() != 0) {

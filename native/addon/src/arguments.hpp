@@ -12,6 +12,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace minipend {
 
@@ -49,6 +50,12 @@ class Arguments {
     int64_t i64(size_t index);
     /// A Uint8Array of at most `limit` bytes. Empty when it is not one.
     std::optional<Napi::Uint8Array> bytes(size_t index, size_t limit);
+
+    /// A BigUint64Array of exactly `count` numbers; empty when it is not one.
+    std::optional<std::vector<uint64_t>> words(size_t index, size_t count);
+    uint64_t u64(size_t index);
+    bool undefined(size_t index) const { return info_[index].IsUndefined(); }
+    Napi::Value value(size_t index) const { return info_[index]; }
 
     /// Throws a TypeError about argument `index` (counted from 1 in the text).
     void refuse(size_t index, const std::string &expected);

@@ -4,32 +4,10 @@
 // Invariants: a call is in the file's table from the moment JavaScript made it until it is settled, so cancel() finds it at once;
 // an overlapped call's OVERLAPPED and bytes live until the system has been seen to be done with them.
 
-#include "objects.hpp"
+#include "file_call.hpp"
 
 namespace minipend {
 namespace {
-
-/// One call's hold on its file: its place in the table, and the handle kept open.
-struct FileUse {
-    std::shared_ptr<FileState> file;
-    uint32_t id;
-    std::shared_ptr<IoCall> call;
-
-    FileUse(std::shared_ptr<FileState> f, uint32_t i, std::shared_ptr<IoCall> c)
-        : file(std::move(f)), id(i), call(std::move(c)) {}
-    ~FileUse() {
-        file->remove_call(id);
-        file->leave();
-    }
-    FileUse(const FileUse &) = delete;
-    FileUse &operator=(const FileUse &) = delete;
-};
-
-template <class Value> struct Result {
-    Outcome outcome;
-    Value value{};
-};
-struct Nothing {};
 
 Napi::Value result_value(Napi::Env env, uint32_t value) {
     return Napi::Number::New(env, value);
@@ -49,34 +27,8 @@ Napi::Value start_call(Arguments &arguments, const std::shared_ptr<FileState> &f
     auto convert = [result](Napi::Env env) {
         return file_result(env, result->outcome, result_value(env, result->value));
     };
-    if (!file->enter()) {
-        return file->environment->answer(convert);
-    }
-    auto call = file->add_call(id, bytes);
-    if (call == nullptr) {
-        file->leave();
-        return throw_type_error(arguments.env(), "call " + std::to_string(id) + " of this file is still in flight");
-    }
-    auto use = std::make_shared<FileUse>(file, id, std::move(call));
-    auto work = [use, result, body = std::move(body)](WorkerThread &thread) {
-        if (use->file->backend->ready()) {
-            body(*use, thread, *result);
-        }
-    };
-    use.reset();
-    return file->environment->start(file->backend->threads->io, std::move(work), std::move(convert), std::move(bytes),
-                                    std::move(destination));
-}
-
-/// A call that returns when it is over: `make` says whether it succeeded.
-template <class Make> Outcome blocking_call(FileUse &use, WorkerThread &thread, Make make) {
-    const Backend &backend = *use.file->backend;
-    if (!use.call->begin(IoCall::Way::thread, backend.thread_id(thread))) {
-        return {kErrorOperationAborted, kStatusCancelled};
-    }
-    const Outcome outcome = make() ? Outcome{0, 0} : backend.last_failure();
-    use.call->end();
-    return outcome;
+    return start_file_call(arguments, file, id, result, std::move(convert), std::move(bytes), std::move(destination),
+                           std::move(body));
 }
 
 void set_offset(OVERLAPPED &overlapped, int64_t offset) {
@@ -101,9 +53,15 @@ void overlapped_call(FileUse &use, WorkerThread &thread, int64_t offset, const S
         return;
     }
     DWORD transferred = 0;
+    Packet packet(use);
     const bool begun = make(&overlapped, nullptr);
-    if (!begun && backend.api->GetLastError() != kErrorIoPending) {
+    const bool failed = !begun && backend.api->GetLastError() != kErrorIoPending;
+    if (!begun && !failed) {
+        use.call->pending();
+    }
+    if (failed) {
         result.outcome = backend.last_failure();
+        packet.will_not_come();
     } else if (backend.api->GetOverlappedResult(use.file->handle, &overlapped, &transferred, TRUE)) {
         result.outcome = {0, 0};
     } else {
@@ -114,6 +72,9 @@ void overlapped_call(FileUse &use, WorkerThread &thread, int64_t offset, const S
             backend.keep(use.call);
             backend.keep(bytes);
         }
+    }
+    if (begun) {
+        packet.ended_at_once();
     }
     use.call->end();
     result.value = transferred;
@@ -290,6 +251,27 @@ Napi::Value cancel(Arguments &arguments, const std::shared_ptr<FileState> &file)
     return Napi::Boolean::New(arguments.env(), asked);
 }
 
+Napi::Value pending(Arguments &arguments, const std::shared_ptr<FileState> &file) {
+    const uint32_t id = arguments.u32(0);
+    if (!arguments.ok()) {
+        return {};
+    }
+    auto told = std::make_shared<bool>(false);
+    auto convert = [told](Napi::Env env) -> Napi::Value { return Napi::Boolean::New(env, *told); };
+    auto call = file->find_call(id);
+    if (call == nullptr) {
+        return file->environment->answer(convert);
+    }
+    Napi::Value promise;
+    if (auto waiter = file->environment->prepare(convert, promise)) {
+        call->when_pending([environment = file->environment, told, waiter](bool is_pending) {
+            *told = is_pending;
+            environment->complete(waiter);
+        });
+    }
+    return promise;
+}
+
 Napi::Value close(Arguments &arguments, const std::shared_ptr<FileState> &file) {
     return file->close(arguments.env(),
                        [](Napi::Env env, const Outcome &outcome) { return file_result(env, outcome); });
@@ -306,6 +288,9 @@ void define_file_class(Napi::Env env) {
                      method<FileState, set_information>("setInformation"),
                      method<FileState, flush>("flush"),
                      method<FileState, map>("map"),
+                     method<FileState, nt>("nt"),
+                     method<FileState, set_completion_modes>("setCompletionModes"),
+                     method<FileState, pending>("pending"),
                      method<FileState, cancel>("cancel"),
                      method<FileState, close>("close"),
                  });

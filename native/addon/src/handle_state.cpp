@@ -25,8 +25,40 @@ bool IoCall::begin(Way way, uint32_t thread_id) {
 }
 
 void IoCall::end() {
-    std::scoped_lock lock(mutex_);
-    state_ = State::done;
+    std::vector<std::function<void(bool)>> tell;
+    {
+        std::scoped_lock lock(mutex_);
+        state_ = State::done;
+        tell.swap(tell_pending_);
+    }
+    for (const auto &each : tell) {
+        each(false);
+    }
+}
+
+void IoCall::pending() {
+    std::vector<std::function<void(bool)>> tell;
+    {
+        std::scoped_lock lock(mutex_);
+        pending_ = true;
+        tell.swap(tell_pending_);
+    }
+    for (const auto &each : tell) {
+        each(true);
+    }
+}
+
+void IoCall::when_pending(std::function<void(bool)> tell) {
+    bool known = false;
+    {
+        std::scoped_lock lock(mutex_);
+        if (!pending_ && state_ != State::done) {
+            tell_pending_.push_back(std::move(tell));
+            return;
+        }
+        known = pending_;
+    }
+    tell(known);
 }
 
 void IoCall::mark_cancelled() {

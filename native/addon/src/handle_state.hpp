@@ -25,9 +25,13 @@ class IoCall {
 
     /// The worker begins. False: it was cancelled before, and must not make the call.
     bool begin(Way way, uint32_t thread_id);
-    /// The worker is out of the call: nothing of this thread is cancelled after this returns.
+    /// The worker is out of the call: nothing of this thread is cancelled after this returns. Again: nothing.
     void end();
     void mark_cancelled();
+    /// The system has the call and will end it later.
+    void pending();
+    /// Tells once whether pending() came (true), or the call ended without it (false). On any thread, also at once.
+    void when_pending(std::function<void(bool)> tell);
     /// Asks the system to end the call, again for a while when it has not reached it yet. Worker thread.
     void cancel(const Backend &backend);
 
@@ -42,6 +46,8 @@ class IoCall {
     State state_ = State::queued;
     Way way_ = Way::thread;
     bool cancelled_ = false;
+    bool pending_ = false;
+    std::vector<std::function<void(bool)>> tell_pending_;
     uint32_t thread_id_ = 0;
     HANDLE handle_;
     SharedBytes buffer_;

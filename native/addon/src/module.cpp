@@ -141,6 +141,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
     define_port_class(env);
     define_file_class(env);
     define_view_class(env);
+    define_completion_port_class(env);
     exports.Set("napiVersion", Napi::Number::New(env, NAPI_VERSION));
     add_function<open_embedded>(env, exports, "openEmbedded");
     add_function<open_windows>(env, exports, "openWindows");

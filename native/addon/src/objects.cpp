@@ -5,12 +5,6 @@ namespace minipend {
 
 namespace {
 
-std::function<Outcome()> handle_closer(std::shared_ptr<Backend> backend, HANDLE handle) {
-    return [backend = std::move(backend), handle]() -> Outcome {
-        return backend->api->CloseHandle(handle) ? Outcome{0, 0} : backend->last_failure();
-    };
-}
-
 std::function<Outcome()> view_closer(std::shared_ptr<Backend> backend, HANDLE mapping, void *base) {
     return [backend = std::move(backend), mapping, base]() -> Outcome {
         Outcome outcome{0, 0};
@@ -25,6 +19,12 @@ std::function<Outcome()> view_closer(std::shared_ptr<Backend> backend, HANDLE ma
 }
 
 } // namespace
+
+std::function<Outcome()> handle_closer(std::shared_ptr<Backend> backend, HANDLE handle) {
+    return [backend = std::move(backend), handle]() -> Outcome {
+        return backend->api->CloseHandle(handle) ? Outcome{0, 0} : backend->last_failure();
+    };
+}
 
 PortState::PortState(std::shared_ptr<Backend> backend, std::shared_ptr<Environment> environment, HANDLE handle)
     : HandleState(backend, std::move(environment), backend->threads->second, handle_closer(backend, handle)),
@@ -99,6 +99,21 @@ void FileState::cancel_all() {
         call->mark_cancelled();
         backend->threads->io.submit([backend = backend, call = call](WorkerThread &) { call->cancel(*backend); });
     }
+}
+
+PortLink FileState::port_link() {
+    std::scoped_lock lock(calls_mutex_);
+    return link_;
+}
+
+void FileState::bind_port(std::shared_ptr<CompletionPortState> port) {
+    std::scoped_lock lock(calls_mutex_);
+    link_.port = std::move(port);
+}
+
+void FileState::set_skip_on_success() {
+    std::scoped_lock lock(calls_mutex_);
+    link_.skip_on_success = true;
 }
 
 Napi::Value file_result(Napi::Env env, const Outcome &outcome, Napi::Value value) {

@@ -8,6 +8,9 @@
 
 namespace minipend {
 
+/// Closes `handle`.
+std::function<Outcome()> handle_closer(std::shared_ptr<Backend> backend, HANDLE handle);
+
 /// One FilterGetMessage, from JavaScript's call until the system is done with it.
 class MessageCall {
   public:
@@ -61,6 +64,12 @@ class PortState final : public HandleState {
     std::shared_ptr<MessageCall> message_;
 };
 
+/// How a file is bound to a completion port.
+struct PortLink {
+    std::shared_ptr<CompletionPortState> port; ///< null: it is not
+    bool skip_on_success = false; ///< FILE_SKIP_COMPLETION_PORT_ON_SUCCESS
+};
+
 /// An open file or directory.
 class FileState final : public HandleState {
   public:
@@ -75,8 +84,13 @@ class FileState final : public HandleState {
     std::shared_ptr<IoCall> find_call(uint32_t id);
     void cancel_all() override;
 
+    PortLink port_link();
+    void bind_port(std::shared_ptr<CompletionPortState> port);
+    void set_skip_on_success();
+
   private:
     std::mutex calls_mutex_;
+    PortLink link_;
     std::unordered_map<uint32_t, std::shared_ptr<IoCall>> calls_;
 };
 
@@ -88,6 +102,21 @@ class ViewState final : public HandleState {
     uint8_t *const base;
     const size_t length;
 };
+
+/// What JavaScript gives as `index`th argument, when it is an object of `State`'s class; null after a TypeError. Undefined is taken
+/// for none when `optional`.
+template <class State>
+std::shared_ptr<State> object_argument(Arguments &arguments, size_t index, bool optional = false) {
+    if (!arguments.ok() || (optional && arguments.undefined(index))) {
+        return nullptr;
+    }
+    void *holder = wrapped_in(arguments.env(), arguments.value(index), Wrapped<State>::kind);
+    if (holder == nullptr) {
+        arguments.refuse(index, std::string("a ") + Wrapped<State>::name + (optional ? ", or undefined" : ""));
+        return nullptr;
+    }
+    return *static_cast<std::shared_ptr<State> *>(holder);
+}
 
 /// [error, ntstatus, value]
 Napi::Value file_result(Napi::Env env, const Outcome &outcome, Napi::Value value);
@@ -105,6 +134,14 @@ void define_backend_class(Napi::Env env);
 void define_port_class(Napi::Env env);
 void define_file_class(Napi::Env env);
 void define_view_class(Napi::Env env);
+void define_completion_port_class(Napi::Env env);
+
+/// NativeFile's nt(), and what NativeBackend has of ntdll and of completion ports.
+Napi::Value nt(Arguments &arguments, const std::shared_ptr<FileState> &file);
+Napi::Value nt_create_file(Arguments &arguments, const std::shared_ptr<Backend> &backend);
+Napi::Value nt_query_by_name(Arguments &arguments, const std::shared_ptr<Backend> &backend);
+Napi::Value create_completion_port(Arguments &arguments, const std::shared_ptr<Backend> &backend);
+Napi::Value set_completion_modes(Arguments &arguments, const std::shared_ptr<FileState> &file);
 
 /// The whole backend object: its class's methods and its `world`.
 Napi::Object make_backend_object(Napi::Env env, const std::shared_ptr<Backend> &backend);

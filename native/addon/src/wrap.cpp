@@ -38,22 +38,25 @@ Napi::Object make_tagged(Napi::Env env, Kind kind, void *holder, napi_finalize f
     return Napi::Object(env, object);
 }
 
-void *receiver_of(const Napi::CallbackInfo &info, Kind kind, const char *name) {
-    const Napi::Env env = info.Env();
-    napi_value self = info.This();
+void *wrapped_in(napi_env env, napi_value value, Kind kind) {
     const napi_type_tag tag = tag_of(kind);
     napi_valuetype type = napi_undefined;
     bool ours = false;
     void *holder = nullptr;
-    if (napi_typeof(env, self, &type) == napi_ok && type == napi_object &&
-        napi_check_object_type_tag(env, self, &tag, &ours) == napi_ok && ours &&
-        napi_unwrap(env, self, &holder) == napi_ok) {
-        return holder;
-    }
-    if (!env.IsExceptionPending()) {
+    return napi_typeof(env, value, &type) == napi_ok && type == napi_object &&
+                   napi_check_object_type_tag(env, value, &tag, &ours) == napi_ok && ours &&
+                   napi_unwrap(env, value, &holder) == napi_ok
+               ? holder
+               : nullptr;
+}
+
+void *receiver_of(const Napi::CallbackInfo &info, Kind kind, const char *name) {
+    const Napi::Env env = info.Env();
+    void *holder = wrapped_in(env, info.This(), kind);
+    if (holder == nullptr && !env.IsExceptionPending()) {
         throw_type_error(env, std::string("the receiver is not a ") + name);
     }
-    return nullptr;
+    return holder;
 }
 
 } // namespace minipend

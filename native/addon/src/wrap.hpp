@@ -16,7 +16,7 @@
 
 namespace minipend {
 
-enum class Kind : size_t { backend, port, file, view };
+enum class Kind : size_t { backend, port, file, view, completion_port };
 
 template <class State> struct Wrapped; // specialised below: the kind and the name of each class
 
@@ -24,6 +24,7 @@ class Backend;
 class PortState;
 class FileState;
 class ViewState;
+class CompletionPortState;
 
 template <> struct Wrapped<Backend> {
     static constexpr Kind kind = Kind::backend;
@@ -42,6 +43,11 @@ template <> struct Wrapped<ViewState> {
     static constexpr const char *name = "NativeView";
 };
 
+template <> struct Wrapped<CompletionPortState> {
+    static constexpr Kind kind = Kind::completion_port;
+    static constexpr const char *name = "NativeCompletionPort";
+};
+
 /// The tag of a class. Random numbers, fixed for ever: two copies of the addon agree on them, other addons do not have them.
 inline napi_type_tag tag_of(Kind kind) {
     return {0x6d696e6970656e64ULL, 0x9c41d27be3a05f10ULL + static_cast<uint64_t>(kind)};
@@ -51,6 +57,8 @@ inline napi_type_tag tag_of(Kind kind) {
 void define_class(Napi::Env env, Kind kind, const char *name, std::vector<napi_property_descriptor> methods);
 /// A tagged object that keeps `holder`; `finalize` frees it.
 Napi::Object make_tagged(Napi::Env env, Kind kind, void *holder, napi_finalize finalize);
+/// What `value` wraps; null when it is not an object of that class.
+void *wrapped_in(napi_env env, napi_value value, Kind kind);
 /// What the receiver wraps, or null after a TypeError was thrown.
 void *receiver_of(const Napi::CallbackInfo &info, Kind kind, const char *name);
 

@@ -92,6 +92,12 @@ typedef struct _OVERLAPPED {
 #define PAGE_READONLY 0x2u
 #define PAGE_READWRITE 0x4u
 #define PAGE_WRITECOPY 0x8u
+#define PAGE_EXECUTE_READ 0x20u
+#define PAGE_EXECUTE_READWRITE 0x40u
+#define PAGE_EXECUTE_WRITECOPY 0x80u
+#define SEC_IMAGE 0x1000000u
+#define SEC_RESERVE 0x4000000u
+#define SEC_COMMIT 0x8000000u
 #endif
 
 #define CREATE_NEW 1u
@@ -118,6 +124,15 @@ typedef struct _OVERLAPPED {
 #define FILE_MAP_COPY 0x1u
 #define FILE_MAP_WRITE 0x2u
 #define FILE_MAP_READ 0x4u
+
+#define LOCKFILE_FAIL_IMMEDIATELY 0x1u
+#define LOCKFILE_EXCLUSIVE_LOCK 0x2u
+
+#define FILE_SKIP_COMPLETION_PORT_ON_SUCCESS 0x1u
+#define FILE_SKIP_SET_EVENT_ON_HANDLE 0x2u
+
+#define DUPLICATE_CLOSE_SOURCE 0x1u
+#define DUPLICATE_SAME_ACCESS 0x2u
 
 #define INFINITE 0xFFFFFFFFu
 #ifndef WAIT_OBJECT_0
@@ -184,6 +199,7 @@ typedef struct _OVERLAPPED {
 #define ERROR_MR_MID_NOT_FOUND 317u
 #define ERROR_INVALID_ADDRESS 487u
 #define ERROR_INVALID_IMAGE_HASH 577u
+#define ERROR_ABANDONED_WAIT_0 735u
 #define ERROR_OPERATION_ABORTED 995u
 #define ERROR_IO_INCOMPLETE 996u
 #define ERROR_IO_PENDING 997u
@@ -208,6 +224,15 @@ typedef struct _OVERLAPPED {
 #define ERROR_INVALID_USER_BUFFER 1784u
 #define ERROR_NOT_ENOUGH_QUOTA 1816u
 #define ERROR_NOT_A_REPARSE_POINT 4390u
+
+// ---- completion ports --------------------------------------------------------------------------------------------------------
+
+typedef struct _OVERLAPPED_ENTRY {
+    ULONG_PTR lpCompletionKey;
+    LPOVERLAPPED lpOverlapped;
+    ULONG_PTR Internal; ///< the operation's NTSTATUS
+    DWORD dwNumberOfBytesTransferred;
+} OVERLAPPED_ENTRY, *LPOVERLAPPED_ENTRY;
 
 // ---- information by handle ---------------------------------------------------------------------------------------------------
 
@@ -374,9 +399,37 @@ DWORD WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds);
 BOOL GetOverlappedResult(HANDLE hFile, LPOVERLAPPED lpOverlapped, LPDWORD lpNumberOfBytesTransferred, BOOL bWait);
 BOOL GetOverlappedResultEx(HANDLE hFile, LPOVERLAPPED lpOverlapped, LPDWORD lpNumberOfBytesTransferred,
                            DWORD dwMilliseconds, BOOL bAlertable);
+/// File-system codes go to IRP_MJ_FILE_SYSTEM_CONTROL, all others to IRP_MJ_DEVICE_CONTROL.
+BOOL DeviceIoControl(HANDLE hDevice, DWORD dwIoControlCode, LPVOID lpInBuffer, DWORD nInBufferSize, LPVOID lpOutBuffer,
+                     DWORD nOutBufferSize, LPDWORD lpBytesReturned, LPOVERLAPPED lpOverlapped);
 BOOL CancelIoEx(HANDLE hFile, LPOVERLAPPED lpOverlapped);
 BOOL CancelSynchronousIo(HANDLE hThread);
+BOOL LockFile(HANDLE hFile, DWORD dwFileOffsetLow, DWORD dwFileOffsetHigh, DWORD nNumberOfBytesToLockLow,
+              DWORD nNumberOfBytesToLockHigh);
+BOOL LockFileEx(HANDLE hFile, DWORD dwFlags, DWORD dwReserved, DWORD nNumberOfBytesToLockLow,
+                DWORD nNumberOfBytesToLockHigh, LPOVERLAPPED lpOverlapped);
+BOOL UnlockFile(HANDLE hFile, DWORD dwFileOffsetLow, DWORD dwFileOffsetHigh, DWORD nNumberOfBytesToUnlockLow,
+                DWORD nNumberOfBytesToUnlockHigh);
+BOOL UnlockFileEx(HANDLE hFile, DWORD dwReserved, DWORD nNumberOfBytesToUnlockLow, DWORD nNumberOfBytesToUnlockHigh,
+                  LPOVERLAPPED lpOverlapped);
+/// lpCompletionRoutine must be null: the model has no user APCs.
+BOOL ReadDirectoryChangesW(HANDLE hDirectory, LPVOID lpBuffer, DWORD nBufferLength, BOOL bWatchSubtree,
+                           DWORD dwNotifyFilter, LPDWORD lpBytesReturned, LPOVERLAPPED lpOverlapped,
+                           LPVOID lpCompletionRoutine);
+HANDLE CreateIoCompletionPort(HANDLE FileHandle, HANDLE ExistingCompletionPort, ULONG_PTR CompletionKey,
+                              DWORD NumberOfConcurrentThreads);
+BOOL GetQueuedCompletionStatus(HANDLE CompletionPort, LPDWORD lpNumberOfBytesTransferred, ULONG_PTR *lpCompletionKey,
+                               LPOVERLAPPED *lpOverlapped, DWORD dwMilliseconds);
+BOOL GetQueuedCompletionStatusEx(HANDLE CompletionPort, LPOVERLAPPED_ENTRY lpCompletionPortEntries, ULONG ulCount,
+                                 PULONG ulNumEntriesRemoved, DWORD dwMilliseconds, BOOL fAlertable);
+BOOL PostQueuedCompletionStatus(HANDLE CompletionPort, DWORD dwNumberOfBytesTransferred, ULONG_PTR dwCompletionKey,
+                                LPOVERLAPPED lpOverlapped);
+BOOL SetFileCompletionNotificationModes(HANDLE FileHandle, UCHAR Flags);
 HANDLE OpenThread(DWORD dwDesiredAccess, BOOL bInheritHandle, DWORD dwThreadId);
+/// Process handles are GetCurrentProcess() here; FltSimDuplicateHandle gives a handle to another process.
+BOOL DuplicateHandle(HANDLE hSourceProcessHandle, HANDLE hSourceHandle, HANDLE hTargetProcessHandle,
+                     LPHANDLE lpTargetHandle, DWORD dwDesiredAccess, BOOL bInheritHandle, DWORD dwOptions);
+HANDLE GetCurrentProcess(void);
 DWORD GetCurrentThreadId(void);
 DWORD GetCurrentProcessId(void);
 

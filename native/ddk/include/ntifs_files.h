@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "ntifs_metadata.h"
 #include "wdm_io.h"
 
 EXTERN_C_START
@@ -220,6 +221,23 @@ typedef struct _FILE_NAMES_INFORMATION {
     ULONG FileNameLength;
     WCHAR FileName[1];
 } FILE_NAMES_INFORMATION, *PFILE_NAMES_INFORMATION;
+
+typedef struct _FILE_ID_EXTD_DIR_INFORMATION {
+    ULONG NextEntryOffset;
+    ULONG FileIndex;
+    LARGE_INTEGER CreationTime;
+    LARGE_INTEGER LastAccessTime;
+    LARGE_INTEGER LastWriteTime;
+    LARGE_INTEGER ChangeTime;
+    LARGE_INTEGER EndOfFile;
+    LARGE_INTEGER AllocationSize;
+    ULONG FileAttributes;
+    ULONG FileNameLength;
+    ULONG EaSize;
+    ULONG ReparsePointTag;
+    FILE_ID_128 FileId;
+    WCHAR FileName[1];
+} FILE_ID_EXTD_DIR_INFORMATION, *PFILE_ID_EXTD_DIR_INFORMATION;
 
 typedef struct _FILE_NOTIFY_INFORMATION {
     ULONG NextEntryOffset;

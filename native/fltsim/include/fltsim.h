@@ -50,12 +50,15 @@ FLTSIM_API int FltSimDestroyWorld(FLTSIM_WORLD World);
 FLTSIM_API int FltSimSelectWorld(FLTSIM_WORLD World);
 
 /// Writes the world's report as UTF-8 JSON: {"stopped":bool,"rule":..,"call":..,"text":..,"history":[..],"seed":"..","leaks":[..],
-/// "waitingForStorage":number of non-cached requests that the storage has at this moment}.
+/// "waitingForStorage":number of non-cached requests that the storage has at this moment,"faults":[{"function":..,"status":..,"statuses":how many ways to
+/// fail it has}]: the calls that FltSimSetFault has made fail}.
 /// Returns the bytes it needs with the terminator; writes nothing when Bytes is too small.
 FLTSIM_API size_t FltSimReport(FLTSIM_WORLD World, char *Json, size_t Bytes);
 
 /// Fault switches: the next Count calls of the named kernel function (e.g. "FltAllocateDeferredIoWorkItem") made by the driver
 /// fail in their documented way, after the first Skip calls went through. Count 0 switches off. -1: no such switch.
+/// "FltAllocateContext:STATUS_FLT_DELETING_OBJECT" fails with another of the documented statuses than the first. "*" stands for every call that can fail, so that
+/// Skip = k - 1, Count = 1 fails the k-th, whichever it is; "*#1" does so with the function's second status, and so on.
 /// "FltQueueDeferredIoWorkItem:TopLevelIrp" is the opposite of a failure: calls under a top-level IRP, which the documents say are refused, are accepted.
 FLTSIM_API int FltSimSetFault(FLTSIM_WORLD World, const char *Function, uint32_t Skip, uint32_t Count);
 
@@ -71,6 +74,36 @@ FLTSIM_API int FltSimDismountVolume(FLTSIM_WORLD World, const char *Volume, int3
 /// call that is under way goes on until its operation has ended; every later call of the thread fails with ERROR_ACCESS_DENIED
 /// (STATUS_THREAD_IS_TERMINATING). ThreadId is GetCurrentThreadId's. Handles stay open. Returns 0; -1 when there is no such world or client's thread.
 FLTSIM_API int FltSimTerminateThread(FLTSIM_WORLD World, uint32_t ThreadId);
+
+/// One more client process in the world; *ProcessId gets its id. Host threads act for it after FltSimEnterProcess. Returns 0 or -1.
+FLTSIM_API int FltSimCreateProcess(FLTSIM_WORLD World, uint32_t *ProcessId);
+
+/// From now on the calling host thread is a thread of that process in this world: its operations and the handles it opens are that process's. At first
+/// every host thread is one of the first client process (GetCurrentProcessId). Returns 0, or -1: no such process, or it has ended.
+FLTSIM_API int FltSimEnterProcess(FLTSIM_WORLD World, uint32_t ProcessId);
+
+/// A process is killed: its threads are terminated as by FltSimTerminateThread; when the operations they have asked for have ended, its handles are
+/// closed one by one in a thread of it, then its views are unmapped. Returns at once. 0, or -1 when there is no such process.
+FLTSIM_API int FltSimTerminateProcess(FLTSIM_WORLD World, uint32_t ProcessId);
+
+/// Waits until a process that is being killed has ended, for at most TimeoutMs. 1: it has; 0: not yet; -1: no such process or world.
+FLTSIM_API int FltSimWaitForProcess(FLTSIM_WORLD World, uint32_t ProcessId, uint32_t TimeoutMs);
+
+/// A handle of that process to what Handle names. Returns 0 and *NewHandle, or -1.
+FLTSIM_API int FltSimDuplicateHandle(FLTSIM_WORLD World, void *Handle, uint32_t ProcessId, void **NewHandle);
+
+/// A file server in kernel mode, in the System process, reads (Write 0) or writes an open file by the MDL operations. *Transferred bytes, *Status
+/// the NTSTATUS. Returns 0 or -1.
+FLTSIM_API int FltSimServerTransfer(FLTSIM_WORLD World, void *Handle, int Write, uint64_t Offset, void *Buffer,
+                                    uint32_t Bytes, uint32_t *Transferred, int32_t *Status);
+
+/// The memory manager reads (Write 0) or writes whole pages of the boot volume's paging file, by paging I/O in System. *Status is the NTSTATUS
+/// (STATUS_INVALID_PARAMETER: Offset or Bytes is not made of pages of 4096 bytes). Returns 0 or -1.
+FLTSIM_API int FltSimPagingFileIo(FLTSIM_WORLD World, int Write, uint64_t Offset, void *Buffer, uint32_t Bytes,
+                                  int32_t *Status);
+
+/// The mapped page writer looks now at what views have changed, and writes it. Otherwise it looks when a view is unmapped. Returns 0 or -1.
+FLTSIM_API int FltSimWriteMappedPages(FLTSIM_WORLD World);
 
 /// A trace session turns every event provider on (those that register later as well) or off. Level 0: events of every level; MatchAnyKeyword 0: of
 /// every keyword. Returns 0 or -1.

@@ -100,6 +100,41 @@ TEST(fault_switches) {
     CHECK(!faults.fires("FltAllocateContext"));
 }
 
+TEST(fault_switches_for_any_call_and_status) {
+    FaultSwitches faults;
+    for (const char *const wrong :
+         {"", "*#", "*#x", "*#99", "*1", "FltAllocateContext:", "FltAllocateContext:STATUS_SUCCESS",
+          "FltAllocateContext#1", "Nothing:STATUS_FLT_DELETING_OBJECT"}) {
+        CHECK(!faults.set(wrong, 0, 1));
+    }
+    CHECK(faults.set("FltAllocateContext:STATUS_FLT_DELETING_OBJECT", 0, 1));
+    CHECK_EQ(faults.fires("FltAllocateContext").value_or(0), STATUS_FLT_DELETING_OBJECT);
+    // The third call that can fail, whichever it is, and with the second of its statuses.
+    CHECK(faults.set("*", 2, 1));
+    CHECK(!faults.fires("FltRegisterFilter"));
+    CHECK(!faults.fires("FltGetInstanceContext")); // has a switch of its own only
+    CHECK(!faults.fires("WdfSpinLockCreate"));
+    CHECK_EQ(faults.fires("FltRegisterFilter").value_or(0), STATUS_INSUFFICIENT_RESOURCES);
+    CHECK(!faults.fires("FltRegisterFilter"));
+    CHECK(faults.set("*#1", 0, 3));
+    CHECK_EQ(faults.fires("FltRegisterFilter").value_or(0), STATUS_INVALID_PARAMETER);
+    CHECK_EQ(faults.fires("WdfSpinLockCreate").value_or(0), STATUS_INSUFFICIENT_RESOURCES); // it has one only
+    CHECK(faults.fires("FltAllocateDeferredIoWorkItem").has_value()); // it has none
+    // A named switch goes before it, and does not use it up.
+    CHECK(faults.set("*", 0, 1));
+    CHECK(faults.set("FltAllocateContext", 0, 1));
+    CHECK(faults.fires("FltAllocateContext").has_value());
+    CHECK(faults.fires("FltAllocateContext").has_value());
+    CHECK(!faults.fires("FltAllocateContext"));
+    const auto fired = faults.fired();
+    CHECK_EQ(fired.size(), size_t{7});
+    CHECK_EQ(fired.front().status, std::string("STATUS_FLT_DELETING_OBJECT"));
+    CHECK_EQ(fired.front().statuses, 2u);
+    CHECK_EQ(fired.at(4).status, std::string());
+    CHECK(contains(faults.json(),
+                   "{\"function\":\"FltRegisterFilter\",\"status\":\"STATUS_INVALID_PARAMETER\",\"statuses\":4}"));
+}
+
 TEST(image_errors_are_specific) {
     std::string error;
     CHECK(Image::load("/no/such/image.so", &error) == nullptr);

@@ -6,6 +6,10 @@
 
 #include "fltsim.h"
 
+#include <map>
+#include <memory>
+#include <mutex>
+
 namespace recorder {
 
 namespace {
@@ -81,8 +85,29 @@ NTSTATUS NTAPI on_entry(PDRIVER_OBJECT object, PUNICODE_STRING path) {
     return g_drivers.at(text.substr(text.rfind(u'\\') + 1))->entry(object);
 }
 
+/// What is deferred and has not run. A world that stops on a broken rule never runs it: it stays here.
+class DeferredRoutines {
+  public:
+    PVOID add(Deferred routine) {
+        const std::lock_guard lock(mutex_);
+        auto kept = std::make_unique<Deferred>(std::move(routine));
+        const PVOID context = kept.get();
+        routines_.emplace(context, std::move(kept));
+        return context;
+    }
+    std::unique_ptr<Deferred> take(PVOID context) {
+        const std::lock_guard lock(mutex_);
+        return std::move(routines_.extract(context).mapped());
+    }
+
+  private:
+    std::mutex mutex_; ///< Of routines_; a leaf.
+    std::map<PVOID, std::unique_ptr<Deferred>> routines_;
+};
+DeferredRoutines g_deferred;
+
 void FLTAPI on_deferred(PFLT_DEFERRED_IO_WORKITEM item, PFLT_CALLBACK_DATA data, PVOID context) {
-    std::unique_ptr<Deferred> routine(static_cast<Deferred *>(context));
+    const auto routine = g_deferred.take(context);
     (*routine)(item, data);
 }
 
@@ -149,11 +174,10 @@ NTSTATUS defer(PFLT_CALLBACK_DATA data, Deferred routine, WORK_QUEUE_TYPE queue)
     if (!item) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    auto context = std::make_unique<Deferred>(std::move(routine));
-    const NTSTATUS status = FltQueueDeferredIoWorkItem(item, data, on_deferred, queue, context.get());
-    if (NT_SUCCESS(status)) {
-        static_cast<void>(context.release());
-    } else {
+    const PVOID context = g_deferred.add(std::move(routine));
+    const NTSTATUS status = FltQueueDeferredIoWorkItem(item, data, on_deferred, queue, context);
+    if (!NT_SUCCESS(status)) {
+        static_cast<void>(g_deferred.take(context));
         FltFreeDeferredIoWorkItem(item);
     }
     return status;

@@ -5,6 +5,7 @@
 #include "io/bench.hpp"
 
 #include <cstring>
+#include <mutex>
 
 namespace io_bench {
 
@@ -18,41 +19,63 @@ struct Tracer {
     UCHAR held_major = NO_MAJOR;
     std::vector<PFLT_CALLBACK_DATA> parked;
     uint32_t refusals = 0;
+    bool with_threads = false;
+    UCHAR watched_major = NO_MAJOR;
+    std::function<void(PFLT_CALLBACK_DATA)> watcher;
+    UCHAR pre_watched_major = NO_MAJOR;
+    std::function<void(PFLT_CALLBACK_DATA)> pre_watcher;
+    std::mutex mutex; ///< callbacks run on several threads of the thread executor
 };
 
 Tracer g_tracer;
 
+struct MajorName {
+    UCHAR major;
+    const char *name;
+};
+
+/// Everything that is traced.
+constexpr MajorName MAJORS[] = {
+    {IRP_MJ_CREATE, "CREATE"},
+    {IRP_MJ_CLOSE, "CLOSE"},
+    {IRP_MJ_READ, "READ"},
+    {IRP_MJ_WRITE, "WRITE"},
+    {IRP_MJ_QUERY_INFORMATION, "QUERY"},
+    {IRP_MJ_SET_INFORMATION, "SET"},
+    {IRP_MJ_FLUSH_BUFFERS, "FLUSH"},
+    {IRP_MJ_DIRECTORY_CONTROL, "DIR"},
+    {IRP_MJ_FILE_SYSTEM_CONTROL, "FSCTL"},
+    {IRP_MJ_DEVICE_CONTROL, "IOCTL"},
+    {IRP_MJ_LOCK_CONTROL, "LOCK"},
+    {IRP_MJ_QUERY_VOLUME_INFORMATION, "QUERY_VOLUME"},
+    {IRP_MJ_SET_VOLUME_INFORMATION, "SET_VOLUME"},
+    {IRP_MJ_QUERY_EA, "QUERY_EA"},
+    {IRP_MJ_SET_EA, "SET_EA"},
+    {IRP_MJ_QUERY_SECURITY, "QUERY_SECURITY"},
+    {IRP_MJ_SET_SECURITY, "SET_SECURITY"},
+    {IRP_MJ_NETWORK_QUERY_OPEN, "NETWORK_QUERY_OPEN"},
+    {IRP_MJ_QUERY_OPEN, "QUERY_OPEN"},
+    {IRP_MJ_CLEANUP, "CLEANUP"},
+    {IRP_MJ_ACQUIRE_FOR_CC_FLUSH, "ACQ_FLUSH"},
+    {IRP_MJ_RELEASE_FOR_CC_FLUSH, "REL_FLUSH"},
+    {IRP_MJ_ACQUIRE_FOR_MOD_WRITE, "ACQ_MOD"},
+    {IRP_MJ_RELEASE_FOR_MOD_WRITE, "REL_MOD"},
+    {IRP_MJ_ACQUIRE_FOR_SECTION_SYNCHRONIZATION, "ACQ_SECTION"},
+    {IRP_MJ_RELEASE_FOR_SECTION_SYNCHRONIZATION, "REL_SECTION"},
+    {IRP_MJ_FAST_IO_CHECK_IF_POSSIBLE, "CHECK"},
+    {IRP_MJ_MDL_READ, "MDL_READ"},
+    {IRP_MJ_MDL_READ_COMPLETE, "MDL_READ_DONE"},
+    {IRP_MJ_PREPARE_MDL_WRITE, "MDL_WRITE"},
+    {IRP_MJ_MDL_WRITE_COMPLETE, "MDL_WRITE_DONE"},
+};
+
 const char *name_of(UCHAR major) {
-    switch (major) {
-    case IRP_MJ_CREATE:
-        return "CREATE";
-    case IRP_MJ_CLOSE:
-        return "CLOSE";
-    case IRP_MJ_READ:
-        return "READ";
-    case IRP_MJ_WRITE:
-        return "WRITE";
-    case IRP_MJ_QUERY_INFORMATION:
-        return "QUERY";
-    case IRP_MJ_SET_INFORMATION:
-        return "SET";
-    case IRP_MJ_FLUSH_BUFFERS:
-        return "FLUSH";
-    case IRP_MJ_DIRECTORY_CONTROL:
-        return "DIR";
-    case IRP_MJ_CLEANUP:
-        return "CLEANUP";
-    case IRP_MJ_ACQUIRE_FOR_CC_FLUSH:
-        return "ACQ_FLUSH";
-    case IRP_MJ_RELEASE_FOR_CC_FLUSH:
-        return "REL_FLUSH";
-    case IRP_MJ_ACQUIRE_FOR_SECTION_SYNCHRONIZATION:
-        return "ACQ_SECTION";
-    case IRP_MJ_RELEASE_FOR_SECTION_SYNCHRONIZATION:
-        return "REL_SECTION";
-    default:
-        return "?";
+    for (const MajorName &known : MAJORS) {
+        if (known.major == major) {
+            return known.name;
+        }
     }
+    return "?";
 }
 
 std::string hex(uint64_t value) {
@@ -63,6 +86,9 @@ std::string hex(uint64_t value) {
 
 std::string describe(PFLT_CALLBACK_DATA data) {
     std::string line = name_of(data->Iopb->MajorFunction);
+    if (data->Iopb->MinorFunction != 0 && data->Iopb->MajorFunction != IRP_MJ_DIRECTORY_CONTROL) {
+        line += "/" + std::to_string(data->Iopb->MinorFunction);
+    }
     if ((data->Flags & FLTFL_CALLBACK_DATA_IRP_OPERATION) != 0) {
         line += "(I," + hex(data->Iopb->IrpFlags) + ")";
     } else {
@@ -76,6 +102,9 @@ std::string describe(PFLT_CALLBACK_DATA data) {
     if (current_thread().process->system) {
         line += "system";
     }
+    if (g_tracer.with_threads) {
+        line += "#" + current_thread().name;
+    }
     const NTSTATUS status = data->IoStatus.Status;
     if (!NT_SUCCESS(status)) {
         line += "=" + hex(static_cast<uint32_t>(status));
@@ -88,7 +117,10 @@ void FLTAPI on_deferred(PFLT_DEFERRED_IO_WORKITEM item, PFLT_CALLBACK_DATA data,
     FltFreeDeferredIoWorkItem(item);
 }
 
-FLT_PREOP_CALLBACK_STATUS FLTAPI on_pre(PFLT_CALLBACK_DATA, PCFLT_RELATED_OBJECTS, PVOID *) {
+FLT_PREOP_CALLBACK_STATUS FLTAPI on_pre(PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID *) {
+    if (data->Iopb->MajorFunction == g_tracer.pre_watched_major && g_tracer.pre_watcher) {
+        g_tracer.pre_watcher(data);
+    }
     return FLT_PREOP_SUCCESS_WITH_CALLBACK;
 }
 
@@ -97,7 +129,14 @@ FLT_POSTOP_CALLBACK_STATUS FLTAPI on_post(PFLT_CALLBACK_DATA data, PCFLT_RELATED
     if ((flags & FLTFL_POST_OPERATION_DRAINING) != 0) {
         return FLT_POSTOP_FINISHED_PROCESSING;
     }
-    g_tracer.lines.push_back(describe(data));
+    {
+        const std::string line = describe(data);
+        const std::lock_guard guard(g_tracer.mutex);
+        g_tracer.lines.push_back(line);
+    }
+    if (data->Iopb->MajorFunction == g_tracer.watched_major && g_tracer.watcher) {
+        g_tracer.watcher(data);
+    }
     if (data->Iopb->MajorFunction != g_tracer.held_major) {
         return FLT_POSTOP_FINISHED_PROCESSING;
     }
@@ -124,11 +163,7 @@ NTSTATUS FLTAPI on_query_teardown(PCFLT_RELATED_OBJECTS, FLT_INSTANCE_QUERY_TEAR
 
 NTSTATUS NTAPI on_entry(PDRIVER_OBJECT object, PUNICODE_STRING) {
     std::vector<FLT_OPERATION_REGISTRATION> operations;
-    for (const UCHAR major : std::initializer_list<UCHAR>{
-             IRP_MJ_CREATE, IRP_MJ_CLOSE, IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_QUERY_INFORMATION, IRP_MJ_SET_INFORMATION,
-             IRP_MJ_FLUSH_BUFFERS, IRP_MJ_DIRECTORY_CONTROL, IRP_MJ_CLEANUP, IRP_MJ_ACQUIRE_FOR_CC_FLUSH,
-             IRP_MJ_RELEASE_FOR_CC_FLUSH, IRP_MJ_ACQUIRE_FOR_SECTION_SYNCHRONIZATION,
-             IRP_MJ_RELEASE_FOR_SECTION_SYNCHRONIZATION}) {
+    for (const auto &[major, name] : MAJORS) {
         FLT_OPERATION_REGISTRATION entry{};
         entry.MajorFunction = major;
         entry.PreOperation = on_pre;
@@ -270,18 +305,34 @@ void sleep_ms(uint64_t milliseconds) {
 void trace(std::u16string_view dos_name) {
     g_tracer.lines.clear();
     g_tracer.refusals = 0;
+    g_tracer.with_threads = false;
     CHECK_EQ(world().flt->load_builtin(u"tracer", u"100000", 1, on_entry), STATUS_SUCCESS);
     std::u16string created;
     CHECK_EQ(world().flt->attach(u"tracer", *world().io->volume_by_dos(dos_name), u"", u"", &created), STATUS_SUCCESS);
 }
 
 std::string traced() {
+    const std::lock_guard guard(g_tracer.mutex);
     std::string text;
     for (const std::string &line : g_tracer.lines) {
         text += (text.empty() ? "" : " ") + line;
     }
     g_tracer.lines.clear();
     return text;
+}
+
+void trace_threads(bool on) {
+    g_tracer.with_threads = on;
+}
+
+void on_post_of(UCHAR major, std::function<void(PFLT_CALLBACK_DATA)> fn) {
+    g_tracer.watched_major = major;
+    g_tracer.watcher = std::move(fn);
+}
+
+void on_pre_of(UCHAR major, std::function<void(PFLT_CALLBACK_DATA)> fn) {
+    g_tracer.pre_watched_major = major;
+    g_tracer.pre_watcher = std::move(fn);
 }
 
 void hold(UCHAR major) {
@@ -302,8 +353,21 @@ void release_held() {
     }
 }
 
+namespace {
+void reset_tracer() {
+    g_tracer.filter = nullptr;
+    g_tracer.lines.clear();
+    g_tracer.held_major = NO_MAJOR;
+    g_tracer.parked.clear();
+    g_tracer.refusals = 0;
+    g_tracer.with_threads = false;
+    g_tracer.watched_major = g_tracer.pre_watched_major = NO_MAJOR;
+    g_tracer.watcher = g_tracer.pre_watcher = nullptr;
+}
+} // namespace
+
 std::string run(const std::function<void()> &fn, WorldOptions options) {
-    g_tracer = {};
+    reset_tracer();
     World world(std::move(options));
     CHECK(world.host_call([&] {
         const KernelCall call("test");

@@ -4,6 +4,7 @@
 // sees of operations, or holds them.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,12 @@ void trace(std::u16string_view dos_name);
 /// What it saw since the last call: "READ(I,0x900)@0[null] ...". Post-operations, in order.
 /// Form I, F or S; flags of IRPs; IRQL; TopLevelIrp: null, irp (an IRP's address) or its number; a failure's status behind.
 std::string traced();
+/// Puts the name of the thread that a post-operation ran in behind each: "READ(I,0x900)@0[null]#reader".
+void trace_threads(bool on);
+/// Calls `fn` in each pre-operation of this major function; null: no more.
+void on_pre_of(UCHAR major, std::function<void(PFLT_CALLBACK_DATA)> fn);
+/// Calls `fn` in each post-operation of this major function; null: no more.
+void on_post_of(UCHAR major, std::function<void(PFLT_CALLBACK_DATA)> fn);
 /// Post-operations of this major function on IRPs are held until release_held(). 0xFF: none.
 void hold(UCHAR major);
 void release_held();

@@ -38,6 +38,21 @@ inline std::future<DWORD> start_rename(const TestWorld &world, std::u16string fr
     return world.start([from = std::move(from), to = std::move(to)] { return File::create(from).rename(to); });
 }
 
+/// An operation of which the user side has no call, sent to D: as the I/O manager would, until it has ended.
+inline void send(fltsim::World &here, const File &file, UCHAR major, UCHAR minor, ULONG code = 0, UCHAR flags = 0) {
+    const fltsim::KernelCall call("NtFsControlFile", PASSIVE_LEVEL);
+    auto operation = std::make_shared<fltsim::io::Operation>();
+    operation->major = major;
+    operation->minor = minor;
+    operation->operation_flags = flags;
+    operation->file = here.handles->find_as<fltsim::io::FileObject>(file.handle());
+    operation->volume = operation->file->volume;
+    operation->requestor = &fltsim::current_thread();
+    operation->parameters.FileSystemControl.Common.FsControlCode = code;
+    here.flt->call(operation);
+    here.block(operation.get(), [&] { return operation->state == fltsim::io::Operation::State::Completed; });
+}
+
 /// Kind and cause of each event so far.
 inline std::vector<std::pair<uint32_t, uint32_t>> events_of(const Client &client) {
     std::vector<std::pair<uint32_t, uint32_t>> found;

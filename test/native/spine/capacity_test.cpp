@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: scenarios with many operations held: the table's capacity, a thousand given back at once, the order of their ends.
-
-#include <optional>
+// This module provides: scenarios with many operations held: the table's capacity, the order of their ends. A thousand at once: thousand_test.cpp.
 
 #include "inside.hpp"
 
@@ -22,57 +20,6 @@ std::future<DWORD> start_rename(const TestWorld &world, int number) {
     return world.start(
         [number] { return File::create(numbered(u"D:\\f", number)).rename(numbered(u"D:\\g", number)); });
 }
-
-/// Overlapped uncached reads of one file, held by a rule. On a busy machine a thousand take long to start, so they are held for the longest that
-/// the driver may be told: its parameter has to be set before it is loaded.
-class HeldReads {
-  public:
-    static constexpr DWORD COUNT = 1'000;
-    static constexpr uint32_t HOLD_MS = 600'000;
-    static void allow(const TestWorld &world) { set_parameter(world, u"MaxDelayMs", HOLD_MS); }
-
-    explicit HeldReads(const Client &client) {
-        CHECK_EQ(File::create(u"D:\\big").write(std::string(PAGE, 'x')), 0u);
-        file_.emplace(u"D:\\big",
-                      File::Options{.access = GENERIC_READ, .flags = FILE_FLAG_OVERLAPPED | FILE_FLAG_NO_BUFFERING});
-        Rule rule;
-        rule.operations = bit(MINIPEND_OPERATION_READ);
-        rule.delayMs = HOLD_MS;
-        CHECK_EQ(client.set_rules({rule}).Status, STATUS_SUCCESS);
-        for (OVERLAPPED &one : overlapped_) {
-            CHECK(ReadFile(file_->handle(), buffer_, PAGE, nullptr, &one) == FALSE);
-            CHECK_EQ(GetLastError(), ERROR_IO_PENDING);
-        }
-        // The storage's DPC may have interrupted a thread that was inside the file system: those are refused.
-        CHECK(eventually(
-            [&] {
-                const Counters counters = client.counters();
-                const auto reads = counters.total(MINIPEND_OPERATION_READ);
-                held = counters.head().HeldNow;
-                return held + reads.Refused[MINIPEND_REFUSAL_TOP_LEVEL_IRP] == COUNT && reads.InFlight == held;
-            },
-            HOLD_MS / 4));
-        CHECK(held > COUNT / 2);
-        CHECK_EQ(client.counters().head().HeldHighWater, held);
-    }
-    void all_come_back() {
-        const auto start = Clock::now();
-        for (OVERLAPPED &one : overlapped_) {
-            DWORD bytes = 0;
-            CHECK(GetOverlappedResult(file_->handle(), &one, &bytes, TRUE) != FALSE);
-            CHECK_EQ(bytes, PAGE);
-        }
-        CHECK(elapsedMs(start) < HOLD_MS / 2);
-    }
-    void close() { file_.reset(); }
-    uint64_t held = 0;
-
-  private:
-    static constexpr DWORD PAGE = 4096;
-    std::optional<File> file_;
-    std::vector<OVERLAPPED> overlapped_{COUNT};
-    alignas(4096) char buffer_[PAGE];
-};
 
 } // namespace
 
@@ -144,43 +91,6 @@ SPINE_TEST(a_refused_operation_was_never_held) {
     CHECK_EQ(counters.total(MINIPEND_OPERATION_RENAME).Refused[MINIPEND_REFUSAL_TOP_LEVEL_IRP], 1u);
     CHECK_EQ(counters.total(MINIPEND_OPERATION_RENAME).Pended, 0u);
     CHECK_EQ(counters.head().HeldHighWater, 0u);
-}
-
-SPINE_TEST(a_client_that_leaves_releases_a_thousand) {
-    TestWorld world(executor);
-    HeldReads::allow(world);
-    load_and_attach({u"D:"});
-    const Client watcher;
-    Client client;
-    HeldReads reads(client);
-    client.close();
-    reads.all_come_back();
-    const Counters counters = watcher.counters_at_rest();
-    CHECK(counters.balanced(true));
-    CHECK_EQ(counters.total(MINIPEND_OPERATION_READ).Completed, reads.held);
-}
-
-SPINE_TEST(detach_releases_a_thousand) {
-    TestWorld world(executor);
-    HeldReads::allow(world);
-    load_and_attach({u"D:"});
-    const Client client;
-    HeldReads reads(client);
-    CHECK_EQ(FilterDetach(u"minipend", u"D:", nullptr), S_OK);
-    reads.all_come_back();
-    const Counters counters = client.counters_at_rest();
-    CHECK(counters.balanced(true));
-    CHECK_EQ(counters.of(0, MINIPEND_OPERATION_READ).Completed, reads.held);
-}
-
-SPINE_TEST(unload_releases_a_thousand) {
-    TestWorld world(executor);
-    HeldReads::allow(world);
-    load_and_attach({u"D:"});
-    const Client client;
-    HeldReads reads(client);
-    CHECK_EQ(FilterUnload(u"minipend"), S_OK);
-    reads.all_come_back();
 }
 
 /// Renames start at one moment of a virtual clock, with as many different holds, half of them on another volume. Each ends when it is

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "spine.hpp"
 
@@ -29,6 +30,7 @@ void append_rule(const Rule &rule, std::vector<uint64_t> *message) {
     head.DelayMs = rule.delayMs;
     head.Flags = rule.flags;
     head.Conditions = rule.conditions;
+    head.MinorFunctions = rule.minorFunctions;
     head.ProcessId = rule.processId;
     head.MatchStatus = rule.matchStatus;
     head.StatusFilter = rule.statusFilter;
@@ -116,19 +118,50 @@ bool Counters::balanced(bool at_rest) const {
     return !at_rest || (in_flight == 0 && head().HeldNow == 0);
 }
 
-Client::Client(uint32_t control_thread) {
-    CHECK(FilterConnectCommunicationPort(u"\\MinipendPort", 0, nullptr, 0, nullptr, &port_) == S_OK);
+Client::Client(uint32_t control_thread) : Client(control_thread, false) {}
+
+Client::Client(uint32_t control_thread, bool lenient) : lenient_(lenient) {
+    const HRESULT connected = FilterConnectCommunicationPort(u"\\MinipendPort", 0, nullptr, 0, nullptr, &port_);
+    expect(connected == S_OK);
+    if (connected != S_OK) {
+        hello_.Header.Status = connected;
+        return;
+    }
     std::vector<uint64_t> message(sizeof(MINIPEND_HELLO_REQUEST) / 8);
     MINIPEND_HELLO_REQUEST request{};
     request.Header = {sizeof(request), MINIPEND_PROTOCOL_VERSION, MINIPEND_COMMAND_HELLO, 7};
     request.ControlThreadId = control_thread;
     std::memcpy(message.data(), &request, sizeof(request));
-    std::vector<uint64_t> reply(sizeof(MINIPEND_HELLO_REPLY) / 8);
-    CHECK(send_raw(port_, message, sizeof(request), &reply) == S_OK);
-    need(reply.size() == sizeof(MINIPEND_HELLO_REPLY) / 8, "hello: the reply is too short");
-    std::memcpy(&hello_, reply.data(), sizeof(hello_));
-    CHECK(hello_.Header.Status == STATUS_SUCCESS);
-    CHECK(hello_.Header.Token == 7);
+    const std::vector<uint64_t> reply = send(message, sizeof(request), sizeof(MINIPEND_HELLO_REPLY));
+    std::memcpy(&hello_, reply.data(), std::min(sizeof(hello_), reply.size() * 8));
+    expect(hello_.Header.Status == STATUS_SUCCESS);
+    expect(hello_.Header.Token == 7);
+}
+
+std::unique_ptr<Client> Client::try_connect(uint32_t control_thread) {
+    std::unique_ptr<Client> client(new Client(control_thread, true));
+    return client->hello_.Header.Status == STATUS_SUCCESS ? std::move(client) : nullptr;
+}
+
+void Client::expect(bool condition) const {
+    if (!lenient_) {
+        CHECK(condition);
+    }
+}
+
+std::vector<uint64_t> Client::send(const std::vector<uint64_t> &message, uint32_t message_bytes,
+                                   size_t reply_bytes_max) const {
+    std::vector<uint64_t> reply(reply_bytes_max / 8);
+    const HRESULT answer = send_raw(port_, message, message_bytes, &reply);
+    expect(answer == S_OK);
+    if (answer != S_OK) {
+        MINIPEND_REPLY_HEADER head{};
+        head.Status = answer;
+        reply.assign(sizeof(head) / 8, 0);
+        std::memcpy(reply.data(), &head, sizeof(head));
+    }
+    need(reply.size() * 8 >= sizeof(MINIPEND_REPLY_HEADER), "the reply is too short");
+    return reply;
 }
 
 MINIPEND_REPLY_HEADER Client::set_rules(const std::vector<Rule> &rules, uint32_t set_id, uint32_t flags) const {
@@ -143,10 +176,8 @@ MINIPEND_REPLY_HEADER Client::set_rules(const std::vector<Rule> &rules, uint32_t
     request.SetId = set_id;
     request.Flags = flags;
     std::memcpy(message.data(), &request, sizeof(request));
-    std::vector<uint64_t> reply(sizeof(MINIPEND_SET_RULES_REPLY) / 8);
-    CHECK(send_raw(port_, message, bytes, &reply) == S_OK);
+    const std::vector<uint64_t> reply = send(message, bytes, sizeof(MINIPEND_SET_RULES_REPLY));
     MINIPEND_REPLY_HEADER head{};
-    need(reply.size() * 8 >= sizeof(head), "set rules: the reply is too short");
     std::memcpy(&head, reply.data(), sizeof(head));
     return head;
 }
@@ -156,10 +187,7 @@ std::vector<uint64_t> Client::ask(Request request, uint16_t command, size_t repl
     request.Header = {sizeof(request), MINIPEND_PROTOCOL_VERSION, command, 10};
     std::vector<uint64_t> message(sizeof(request) / 8);
     std::memcpy(message.data(), &request, sizeof(request));
-    std::vector<uint64_t> reply(reply_bytes_max / 8);
-    CHECK(send_raw(port_, message, sizeof(request), &reply) == S_OK);
-    need(reply.size() * 8 >= sizeof(MINIPEND_REPLY_HEADER), "the reply is too short");
-    return reply;
+    return send(message, sizeof(request), reply_bytes_max);
 }
 
 namespace {
@@ -173,9 +201,9 @@ template <class Reply> Reply reply_of(const std::vector<uint64_t> &words) {
 
 /// What follows a reply's structure.
 template <class Item> std::vector<Item> items_of(const std::vector<uint64_t> &words, size_t head, size_t count) {
-    need(words.size() * 8 >= head + count * sizeof(Item), "the reply is shorter than its count says");
     std::vector<Item> items(count);
-    if (count != 0) { // an empty vector has no memory to name
+    if (count != 0) { // an empty vector has no memory to name; a fault has no structure
+        need(words.size() * 8 >= head + count * sizeof(Item), "the reply is shorter than its count says");
         std::memcpy(items.data(), words.data() + head / 8, count * sizeof(Item));
     }
     return items;
@@ -190,9 +218,43 @@ HeldList Client::list_held(uint32_t flags, uint64_t after_park_sequence, uint32_
     request.MaxEntries = max_entries;
     const auto words = ask(request, MINIPEND_COMMAND_LIST_HELD, REPLY_BYTES_MAX);
     HeldList list{reply_of<MINIPEND_LIST_HELD_REPLY>(words)};
-    CHECK(list.reply.Header.Status == STATUS_SUCCESS);
-    CHECK(list.reply.EntryBytes == sizeof(MINIPEND_HELD_ENTRY));
+    expect(list.reply.Header.Status == STATUS_SUCCESS);
+    expect(list.reply.EntryBytes == sizeof(MINIPEND_HELD_ENTRY));
     list.entries = items_of<MINIPEND_HELD_ENTRY>(words, sizeof(list.reply), list.reply.Count);
+    return list;
+}
+
+RuleList Client::list_rules(uint64_t table_id, uint32_t first, uint32_t max_entries, size_t reply_bytes_max) const {
+    MINIPEND_LIST_RULES_REQUEST request{};
+    request.TableId = table_id;
+    request.First = first;
+    request.MaxEntries = max_entries;
+    const auto words = ask(request, MINIPEND_COMMAND_LIST_RULES, reply_bytes_max);
+    RuleList list{reply_of<MINIPEND_LIST_RULES_REPLY>(words)};
+    const auto *const bytes = reinterpret_cast<const uint8_t *>(words.data());
+    size_t at = sizeof(list.reply);
+    for (uint32_t i = 0; i < list.reply.Count; ++i) {
+        ListedRule listed;
+        need(words.size() * 8 >= at + sizeof(listed.entry), "the reply is shorter than its count says");
+        std::memcpy(&listed.entry, bytes + at, sizeof(listed.entry));
+        const MINIPEND_RULE &rule = listed.entry.Rule;
+        need(words.size() * 8 >= at + listed.entry.SizeBytes &&
+                 listed.entry.SizeBytes == offsetof(MINIPEND_RULE_ENTRY, Rule) + rule.SizeBytes &&
+                 rule.SizeBytes == (sizeof(rule) + rule.PathBytes + rule.VolumeBytes + 7) / 8 * 8,
+             "an entry's size");
+        const auto text = [&](size_t from, size_t length) {
+            std::u16string value(length / sizeof(char16_t), u'\0');
+            std::memcpy(value.data(), bytes + at + sizeof(listed.entry) + from, length);
+            return value;
+        };
+        listed.path = text(0, rule.PathBytes);
+        listed.volume = text(rule.PathBytes, rule.VolumeBytes);
+        at += listed.entry.SizeBytes;
+        list.rules.push_back(std::move(listed));
+    }
+    if (list.reply.Header.Status == STATUS_SUCCESS) {
+        need(at == list.reply.Header.SizeBytes, "bytes behind the last entry");
+    }
     return list;
 }
 
@@ -260,8 +322,8 @@ Events Client::pull(uint64_t acknowledge, uint32_t flags, uint32_t max_events) c
     request.MaxEvents = max_events;
     const auto words = ask(request, MINIPEND_COMMAND_PULL_EVENTS, REPLY_BYTES_MAX);
     Events events{reply_of<MINIPEND_PULL_EVENTS_REPLY>(words)};
-    CHECK(events.reply.Header.Status == STATUS_SUCCESS);
-    CHECK(events.reply.EventBytes == sizeof(MINIPEND_EVENT));
+    expect(events.reply.Header.Status == STATUS_SUCCESS);
+    expect(events.reply.EventBytes == sizeof(MINIPEND_EVENT));
     events.events = items_of<MINIPEND_EVENT>(words, sizeof(events.reply), events.reply.Count);
     return events;
 }
@@ -270,12 +332,12 @@ Counters Client::counters() const {
     std::vector<uint64_t> message(sizeof(MINIPEND_MESSAGE_HEADER) / 8);
     const MINIPEND_MESSAGE_HEADER request{sizeof(request), MINIPEND_PROTOCOL_VERSION, MINIPEND_COMMAND_COUNTERS, 9};
     std::memcpy(message.data(), &request, sizeof(request));
-    std::vector<uint64_t> reply(REPLY_BYTES_MAX / 8);
-    CHECK(send_raw(port_, message, sizeof(request), &reply) == S_OK);
-    need(reply.size() * 8 >= sizeof(MINIPEND_COUNTERS_REPLY), "counters: the reply is too short");
+    std::vector<uint64_t> reply = send(message, sizeof(request), REPLY_BYTES_MAX);
+    // A fault is only a head.
+    reply.resize(std::max(reply.size(), sizeof(MINIPEND_COUNTERS_REPLY) / 8));
     Counters counters(std::move(reply));
-    CHECK(counters.head().Header.Status == STATUS_SUCCESS);
-    CHECK(counters.head().InstanceBytes == sizeof(MINIPEND_INSTANCE));
+    expect(counters.head().Header.Status == STATUS_SUCCESS);
+    expect(counters.head().InstanceBytes == sizeof(MINIPEND_INSTANCE));
     return counters;
 }
 

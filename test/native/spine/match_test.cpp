@@ -3,6 +3,10 @@
 // This module provides: scenarios of matching: each condition of a rule alone and several together, the order in which rules are asked, and
 // status filters. Which rule won is read from the failure that it gives the operation. Sampling: sampling_test.cpp.
 
+#include <cstring>
+
+#include <fltsim_nt.h>
+
 #include "inside.hpp"
 
 using namespace spine;
@@ -202,6 +206,30 @@ SPINE_TEST(a_rename_matches_by_either_name) {
     const Counters counters = client.counters_at_rest();
     CHECK(counters.balanced(true));
     CHECK_EQ(counters.total(MINIPEND_OPERATION_RENAME).NameUnavailable, 1u);
+}
+
+SPINE_TEST(a_link_matches_by_either_name) {
+    constexpr uint64_t LINKS = bit(MINIPEND_OPERATION_LINK);
+    TestWorld world(executor);
+    load_and_attach({u"D:"});
+    const Client client;
+    const File file = File::create(u"D:\\a");
+    take(client, {failing(LINKS, FIRST, u"\\a"), failing(LINKS, SECOND, u"*.new")});
+    const auto link = [](const char16_t *from, const std::u16string &to) {
+        std::vector<uint64_t> words(sizeof(FILE_LINK_INFORMATION) / 8 + to.size());
+        auto *const information = reinterpret_cast<FILE_LINK_INFORMATION *>(words.data());
+        information->FileNameLength = static_cast<ULONG>(to.size() * sizeof(WCHAR));
+        std::memcpy(reinterpret_cast<uint8_t *>(words.data()) + offsetof(FILE_LINK_INFORMATION, FileName), to.data(),
+                    information->FileNameLength);
+        IO_STATUS_BLOCK iosb{};
+        return NtSetInformationFile(File::open(from).handle(), &iosb, words.data(),
+                                    static_cast<ULONG>(words.size() * 8), FileLinkInformation);
+    };
+    CHECK_EQ(link(u"D:\\a", u"b"), FIRST); // what is linked; the link is there all the same
+    CHECK_EQ(link(u"D:\\b", u"c.New"), SECOND); // the new link
+    CHECK_EQ(link(u"D:\\b", u"d"), STATUS_SUCCESS);
+    CHECK(exists(u"D:\\c.new"));
+    CHECK(client.counters_at_rest().balanced(true));
 }
 
 /// A name is matched without regard to case and shown as it is.

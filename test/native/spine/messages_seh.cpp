@@ -7,6 +7,8 @@
 
 #include <sys/mman.h>
 
+#include <set>
+
 #include "raw_port.hpp"
 
 using namespace spine;
@@ -115,6 +117,9 @@ SPINE_TEST(replies_that_cannot_be_written_change_nothing) {
     MINIPEND_LIST_HELD_REQUEST list{};
     list.MaxEntries = 5;
     CHECK_EQ(send(list, MINIPEND_COMMAND_LIST_HELD), NO_ACCESS);
+    MINIPEND_LIST_RULES_REQUEST rules{};
+    rules.MaxEntries = 5;
+    CHECK_EQ(send(rules, MINIPEND_COMMAND_LIST_RULES), NO_ACCESS);
 
     MINIPEND_RELEASE_REQUEST release{};
     out.protect(PROT_READ); // its reply is short
@@ -128,4 +133,115 @@ SPINE_TEST(replies_that_cannot_be_written_change_nothing) {
     CHECK_EQ(still.entries[0].HeldId, id);
     CHECK_EQ(client.release_one(id).Released, 1u);
     CHECK_EQ(rename.get(), 0u);
+}
+
+namespace {
+
+constexpr int SENDS = 300;
+constexpr uint32_t MEET_MS = 10'000; ///< only a machine that never runs both threads gets so far
+
+/// Does something to a message's memory again and again, on a host thread that no world knows, while `send` is called: `times` times, and on until `met` what
+/// the test is about.
+template <class Spoil, class Send, class Met> void while_spoilt(Spoil &&spoil, int times, Send &&send, Met &&met) {
+    std::atomic<bool> stop{false};
+    std::thread spoiler([&] {
+        for (uint32_t round = 0; !stop; ++round) {
+            spoil(round);
+        }
+    });
+    int sent = 0;
+    const auto start = Clock::now();
+    for (; sent < times || (!met() && elapsedMs(start) < MEET_MS); ++sent) {
+        send();
+    }
+    stop = true;
+    spoiler.join();
+    CHECK(met());
+}
+
+} // namespace
+
+/// What has been checked may be different when it is used, if it is read twice: so it is read once. Every answer is one to a message that was there.
+SPINE_TEST(buffers_rewritten_between_check_and_use) {
+    TestWorld world(executor);
+    load_and_attach({u"D:"});
+    RawPort port;
+    CHECK_ANSWER(port.ask(hello()), STATUS_SUCCESS, MINIPEND_DETAIL_NONE);
+    alignas(8) volatile OneRule message;
+    alignas(8) char reply[64];
+    const auto whole = static_cast<uint32_t>(sizeof(OneRule));
+    std::set<uint32_t> details;
+    const auto spoil = [&](uint32_t round) {
+        const bool good = round % 2 == 1; // one field at a time is bad, and then good again
+        switch (round / 2 % 5) {
+        case 0:
+            message.request.Header.SizeBytes = good ? whole : 0xFFFFFFF8;
+            break;
+        case 1:
+            message.request.Count = good ? 1 : 0xFFFFFFFF;
+            break;
+        case 2:
+            message.rule.SizeBytes = good ? sizeof(MINIPEND_RULE) : 0x10000;
+            break;
+        case 3:
+            message.rule.PathBytes = good ? 0 : 0xFFFE;
+            break;
+        default:
+            message.request.Header.Command = good ? MINIPEND_COMMAND_SET_RULES : MINIPEND_COMMAND_LIST_HELD;
+            break;
+        }
+    };
+    while_spoilt(
+        spoil, SENDS,
+        [&] {
+            CHECK_EQ(port.send(const_cast<OneRule *>(&message), sizeof(message), reply, sizeof(reply)), S_OK);
+            MINIPEND_REPLY_HEADER head;
+            std::memcpy(&head, reply, sizeof(head));
+            CHECK_EQ(head.SizeBytes, port.returned);
+            CHECK_EQ(head.Status == STATUS_SUCCESS, head.Detail == MINIPEND_DETAIL_NONE);
+            details.insert(head.Detail);
+        },
+        [&] { return details.contains(MINIPEND_DETAIL_NONE) && details.size() > 1; });
+    for (const uint32_t detail : details) {
+        CHECK(detail == MINIPEND_DETAIL_NONE || detail == MINIPEND_DETAIL_SIZE ||
+              detail == MINIPEND_DETAIL_RULE_COUNT || detail == MINIPEND_DETAIL_RULE_SIZE ||
+              detail == MINIPEND_DETAIL_RULE_PATH);
+    }
+    const Client watcher;
+    CHECK_EQ(watcher.set_rules({}, 0).Status, STATUS_SUCCESS);
+    CHECK(watcher.counters_at_rest().balanced(true));
+}
+
+/// The memory goes and comes: each message is answered, or was not to be read or answered, and then nothing has changed.
+SPINE_TEST(buffers_unmapped_between_check_and_use) {
+    TestWorld world(executor);
+    load_and_attach({u"D:"});
+    const Client watcher;
+    RawPort port;
+    CHECK_ANSWER(port.ask(hello()), STATUS_SUCCESS, MINIPEND_DETAIL_NONE);
+    for (const bool of_reply : {false, true}) {
+        Edge in;
+        Edge out;
+        const OneRule rule;
+        std::memcpy(in.before(sizeof(rule)), &rule, sizeof(rule));
+        Edge &spoilt = of_reply ? out : in;
+        const auto spoil = [&](uint32_t round) { spoilt.protect(round % 2 == 0 ? PROT_NONE : PROT_READ | PROT_WRITE); };
+        uint64_t generation = watcher.counters().head().RuleGeneration;
+        uint64_t answered = 0;
+        uint64_t sent = 0;
+        while_spoilt(
+            spoil, SENDS,
+            [&] {
+                const HRESULT answer = port.send(in.before(sizeof(rule)), sizeof(rule), out.before(64), 64);
+                CHECK(answer == S_OK || answer == NO_ACCESS);
+                const uint64_t now = watcher.counters().head().RuleGeneration;
+                CHECK_EQ(now != generation, answer == S_OK);
+                generation = now;
+                answered += answer == S_OK ? 1 : 0;
+                sent++;
+            },
+            [&] { return answered > 0 && answered < sent; });
+        spoilt.protect(PROT_READ | PROT_WRITE);
+    }
+    CHECK(watcher.counters_at_rest().balanced(true));
 }

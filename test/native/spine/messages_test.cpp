@@ -85,7 +85,7 @@ SPINE_TEST(heads_are_checked) {
     CHECK_EQ(small.RequiredBytes, sizeof(MINIPEND_HELLO_REPLY));
     CHECK_ANSWER(port.ask(hello()), STATUS_SUCCESS, MINIPEND_DETAIL_NONE);
     CHECK_ANSWER(port.ask(hello()), STATUS_INVALID_DEVICE_STATE, MINIPEND_DETAIL_GREETED);
-    for (const uint16_t command : {uint16_t{0}, uint16_t{MINIPEND_COMMAND_PULL_EVENTS + 1}, uint16_t{0xFFFF}}) {
+    for (const uint16_t command : {uint16_t{0}, uint16_t{MINIPEND_COMMAND_LIST_RULES + 1}, uint16_t{0xFFFF}}) {
         CHECK_ANSWER(port.ask(head_of(16, command)), STATUS_INVALID_DEVICE_REQUEST, MINIPEND_DETAIL_COMMAND);
     }
     CHECK_ANSWER(port.ask(head_of(24, MINIPEND_COMMAND_COUNTERS), 24), STATUS_INFO_LENGTH_MISMATCH,

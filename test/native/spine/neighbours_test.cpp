@@ -35,6 +35,7 @@ void make_files() {
 SPINE_TEST(a_give_back_that_waits_for_another_hold_gets_it) {
     TestWorld world(executor);
     Gate second_done;
+    set_parameter(world, u"MaxReleaseThreads", 2); // none comes to help
     load_and_attach({u"D:"});
     make_files();
     {

@@ -156,6 +156,7 @@ SPINE_TEST(a_world_ends_with_an_operation_held) {
     const Client client;
     CHECK_EQ(client.set_rules({slow_renames(LONG_MS)}).Status, STATUS_SUCCESS);
     auto renaming = start_held_rename(world, client);
+    world.expect_held();
     world.end();
     const auto [error, took_ms] = renaming.get();
     CHECK(error == ERROR_SUCCESS || error == ERROR_SHUTDOWN_IN_PROGRESS);

@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "spine.hpp"
+#include "raw_port.hpp"
 
 using namespace spine;
 
@@ -131,6 +131,22 @@ SPINE_TEST(the_threads_named_at_hello_are_never_held) {
     world.start([] { CHECK_EQ(File::create(u"D:\\c").rename(u"D:\\d"), 0u); }).get();
     const Counters counters = client.counters_at_rest();
     CHECK(counters.balanced(true));
+    CHECK_EQ(refused(counters, MINIPEND_OPERATION_RENAME, MINIPEND_REFUSAL_POLICY), 1u);
+    CHECK_EQ(counters.total(MINIPEND_OPERATION_RENAME).Pended, 1u);
+}
+
+/// The other thread that hello names: the one that runs the client's script.
+SPINE_TEST(the_script_thread_named_at_hello_is_never_held) {
+    TestWorld world(executor);
+    load_and_attach({u"D:"});
+    RawPort port;
+    MINIPEND_HELLO_REQUEST request = hello();
+    request.ScriptThreadId = GetCurrentThreadId();
+    CHECK_ANSWER(port.ask(request), STATUS_SUCCESS, MINIPEND_DETAIL_NONE);
+    CHECK_ANSWER(port.ask(OneRule()), STATUS_SUCCESS, MINIPEND_DETAIL_NONE);
+    CHECK_EQ(File::create(u"D:\\a").rename(u"D:\\b"), 0u);
+    world.start([] { CHECK_EQ(File::create(u"D:\\c").rename(u"D:\\d"), 0u); }).get();
+    const Counters counters = Client().counters_at_rest();
     CHECK_EQ(refused(counters, MINIPEND_OPERATION_RENAME, MINIPEND_REFUSAL_POLICY), 1u);
     CHECK_EQ(counters.total(MINIPEND_OPERATION_RENAME).Pended, 1u);
 }

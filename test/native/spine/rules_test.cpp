@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "actors.hpp"
 #include "raw_port.hpp"
 
 using namespace spine;
@@ -74,6 +75,89 @@ SPINE_TEST(a_connection_has_so_many_sets) {
     CHECK_DETAIL(client.set_rules({}, 3000), NONE);
     CHECK_DETAIL(client.set_rules({failing()}, 1), NONE);
     CHECK_DETAIL(client.set_rules({failing()}, 2), SET_COUNT);
+}
+
+/// Messages that would each add a set are under way at once: no more of them are told "success" than there is room for.
+TEST(sets_that_come_at_once_are_as_many_as_there_is_room_for) {
+    constexpr uint32_t threads = 4;
+    Seeds(3, 1'000).play([](fltsim::World &world) {
+        load_and_attach({u"D:"});
+        const Client client;
+        for (uint32_t set = 1; set < MINIPEND_MAX_SETS; ++set) {
+            CHECK_DETAIL(client.set_rules({failing()}, set), NONE);
+        }
+        uint32_t added = 0;
+        Actors actors(world);
+        for (uint32_t t = 0; t < threads; ++t) {
+            actors.add("adder", 1, [&, t] {
+                const MINIPEND_REPLY_HEADER head = client.set_rules({failing()}, 100 + t);
+                CHECK(head.Status == STATUS_SUCCESS || head.Detail == MINIPEND_DETAIL_SET_COUNT);
+                added += head.Status == STATUS_SUCCESS ? 1 : 0;
+            });
+        }
+        actors.join();
+        CHECK_EQ(added, 1u);
+        CHECK_DETAIL(client.set_rules({failing()}, 200), SET_COUNT);
+        CHECK_DETAIL(client.set_rules({}, 1), NONE);
+        CHECK_DETAIL(client.set_rules({failing()}, 200), NONE);
+        CHECK_DETAIL(client.set_rules({failing()}, 201), SET_COUNT);
+    });
+}
+
+/// A set is replaced while its place is given away: either it keeps its place, or the other gets it.
+TEST(a_set_that_is_replaced_keeps_its_place) {
+    Seeds(3, 1'000).play([](fltsim::World &world) {
+        load_and_attach({u"D:"});
+        const Client client;
+        for (uint32_t set = 0; set < MINIPEND_MAX_SETS; ++set) {
+            CHECK_DETAIL(client.set_rules({failing()}, set), NONE);
+        }
+        Actors actors(world);
+        bool another = false;
+        actors.add("replacer", 1, [&] {
+            const MINIPEND_REPLY_HEADER head = client.set_rules({failing()}, 7);
+            CHECK(head.Status == STATUS_SUCCESS || head.Detail == MINIPEND_DETAIL_SET_COUNT);
+        });
+        actors.add("remover", 1, [&] { CHECK_DETAIL(client.set_rules({}, 7), NONE); });
+        actors.add("adder", 1, [&] { another = client.set_rules({failing()}, 100).Status == STATUS_SUCCESS; });
+        actors.join();
+        // However it came about, there are not more than allowed: with the one given back there is room for exactly one.
+        CHECK_DETAIL(client.set_rules({}, 7), NONE);
+        check_detail(client.set_rules({failing()}, 200), another ? MINIPEND_DETAIL_SET_COUNT : MINIPEND_DETAIL_NONE,
+                     __LINE__);
+        CHECK_DETAIL(client.set_rules({failing()}, 201), SET_COUNT);
+    });
+}
+
+/// All connections full, and one persistent set that is nobody's: every one is in force.
+SPINE_TEST(all_connections_can_be_full) {
+    constexpr int connections = 16;
+    TestWorld world(executor);
+    load_and_attach({u"D:"});
+    {
+        const Client gone;
+        Rule rule = failing();
+        rule.path = u"\\persistent";
+        CHECK_DETAIL(gone.set_rules({rule}, 0, MINIPEND_SET_RULES_PERSIST), NONE);
+    }
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int c = 0; c < connections; ++c) {
+        CHECK(eventually([&] {
+            return (clients.emplace_back(Client::try_connect()), clients.back() != nullptr) ||
+                   (clients.pop_back(), false);
+        }));
+        for (uint32_t set = 0; set < MINIPEND_MAX_SETS; ++set) {
+            Rule rule = failing();
+            rule.path = u"\\" + std::u16string(1, static_cast<char16_t>(u'A' + c)) +
+                        std::u16string(1, static_cast<char16_t>(u'A' + set));
+            CHECK_DETAIL(clients.back()->set_rules({rule}, set), NONE);
+        }
+    }
+    for (const char16_t *const path : {u"D:\\persistent", u"D:\\AA", u"D:\\AP", u"D:\\PA", u"D:\\PP"}) {
+        CHECK_EQ(File::create(path).flush(), static_cast<DWORD>(ERROR_DISK_FULL));
+    }
+    CHECK_DETAIL(clients.back()->set_rules({failing()}, 99), SET_COUNT);
+    CHECK(clients.back()->counters_at_rest().balanced(true));
 }
 
 SPINE_TEST(rules_end_with_their_client_unless_they_persist) {
@@ -174,7 +258,11 @@ SPINE_TEST(each_field_of_a_rule_is_checked) {
         MINIPEND_DETAIL detail;
     } cases[] = {
         {[](auto &) {}, MINIPEND_DETAIL_NONE},
-        {[](auto &r) { r.Reserved = 1; }, MINIPEND_DETAIL_RULE_RESERVED},
+        {[](auto &r) { r.MinorFunctions = 1; }, MINIPEND_DETAIL_RULE_MINORS},
+        {[](auto &r) { r.MinorFunctions = 0xFFFFFFFF, r.Operations = MINIPEND_MINOR_OPERATIONS; },
+         MINIPEND_DETAIL_NONE},
+        {[](auto &r) { r.MinorFunctions = 1, r.Operations = MINIPEND_MINOR_OPERATIONS | 1; },
+         MINIPEND_DETAIL_RULE_MINORS},
         {[](auto &r) { r.Conditions = 0x20; }, MINIPEND_DETAIL_RULE_CONDITIONS},
         {[](auto &r) { r.Conditions = MINIPEND_CONDITION_VALID; }, MINIPEND_DETAIL_NONE},
         {[](auto &r) { r.Flags = MINIPEND_RULE_VALID_FLAGS; }, MINIPEND_DETAIL_NONE},
@@ -217,7 +305,8 @@ SPINE_TEST(each_field_of_a_rule_is_checked) {
         {[](auto &r) { r.MaxHeld = 1, r.ProbabilityPpm = 1'000'001; }, MINIPEND_DETAIL_RULE_SAMPLING},
         {[](auto &r) { r.Queue = 9, r.Hold = 9, r.Action = 9; }, MINIPEND_DETAIL_RULE_ACTION},
         {[](auto &r) { r.Queue = 9, r.Hold = 9; }, MINIPEND_DETAIL_RULE_HOLD},
-        {[](auto &r) { r.Reserved = 1, r.Operations = 0; }, MINIPEND_DETAIL_RULE_RESERVED},
+        {[](auto &r) { r.MinorFunctions = 1, r.Operations = 0; }, MINIPEND_DETAIL_RULE_OPERATIONS},
+        {[](auto &r) { r.MinorFunctions = 1, r.Flags = 0xFFFF; }, MINIPEND_DETAIL_RULE_MINORS},
     };
     int number = 0;
     for (const auto &[change, detail] : cases) {
@@ -225,6 +314,40 @@ SPINE_TEST(each_field_of_a_rule_is_checked) {
         change(message.rule);
         check_detail(port.ask(message), detail, number++);
     }
+}
+
+/// Of LOCK_CONTROL only the unlocking of everything, which closing the handle sends.
+SPINE_TEST(a_rule_selects_minor_functions) {
+    TestWorld world(executor);
+    load_and_attach({u"D:"});
+    const Client client;
+    client.subscribe(1u << MINIPEND_EVENT_KIND_COMPLETED);
+    Rule rule;
+    rule.operations = bit(MINIPEND_OPERATION_LOCK);
+    rule.minorFunctions = 1u << IRP_MN_UNLOCK_ALL;
+    rule.flags = MINIPEND_RULE_FAST_IO_TO_IRP | MINIPEND_RULE_KERNEL_MODE; // a close is sent in kernel mode
+    CHECK_EQ(client.set_rules({rule}).Status, STATUS_SUCCESS);
+    {
+        const File file = File::create(u"D:\\a");
+        CHECK(LockFile(file.handle(), 0, 0, 10, 0) != FALSE);
+        CHECK(LockFile(file.handle(), 20, 0, 10, 0) != FALSE);
+        CHECK(UnlockFile(file.handle(), 20, 0, 10, 0) != FALSE);
+    }
+    const auto locks = client.counters_at_rest().total(MINIPEND_OPERATION_LOCK);
+    CHECK_EQ(locks.Unmatched, 3u);
+    CHECK_EQ(locks.FastIoDisallowed, 1u);
+    CHECK_EQ(locks.Completed, 1u);
+    rule.minorFunctions = (1u << IRP_MN_LOCK) | (1u << IRP_MN_UNLOCK_SINGLE);
+    CHECK_EQ(client.set_rules({rule}).Status, STATUS_SUCCESS);
+    {
+        const File file = File::open(u"D:\\a");
+        CHECK(LockFile(file.handle(), 0, 0, 10, 0) != FALSE);
+        CHECK(UnlockFile(file.handle(), 0, 0, 10, 0) != FALSE);
+        CHECK(LockFile(file.handle(), 0, 0, 10, 0) != FALSE);
+    }
+    const auto then = client.counters_at_rest().total(MINIPEND_OPERATION_LOCK);
+    CHECK_EQ(then.Completed, 4u);
+    CHECK_EQ(then.Unmatched, 4u);
 }
 
 SPINE_TEST(padding_and_set_flags_are_checked) {
@@ -236,7 +359,7 @@ SPINE_TEST(padding_and_set_flags_are_checked) {
     CHECK_DETAIL(message.send(port), NONE);
     for (size_t at = message.size() - 2; at < message.size(); ++at) {
         message.bytes()[at] = 1;
-        CHECK_DETAIL(message.send(port), RULE_RESERVED);
+        CHECK_DETAIL(message.send(port), RULE_PADDING);
         message.bytes()[at] = 0;
     }
     OneRule set;

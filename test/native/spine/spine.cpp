@@ -5,6 +5,7 @@
 #include "spine.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 
@@ -20,6 +21,16 @@ void need(bool condition, const std::string &what) {
     }
 }
 
+namespace {
+
+/// The image that was built with the tests, or the one that MINIPEND_DRIVER_IMAGE in the environment names.
+const char *driver_image() {
+    const char *const other = std::getenv("MINIPEND_DRIVER_IMAGE");
+    return other != nullptr ? other : MINIPEND_DRIVER_IMAGE;
+}
+
+} // namespace
+
 TestWorld::TestWorld(uint32_t executor, uint32_t clock, uint64_t seed) {
     FLTSIM_OPTIONS options{};
     options.SizeBytes = sizeof(options);
@@ -27,7 +38,7 @@ TestWorld::TestWorld(uint32_t executor, uint32_t clock, uint64_t seed) {
     options.Seed = seed;
     options.Clock = clock;
     options.Executor = executor;
-    options.DriverImage = MINIPEND_DRIVER_IMAGE;
+    options.DriverImage = driver_image();
     char message[512] = "";
     number_ = FltSimCreateWorld(&options, message, sizeof(message));
     need(number_ != 0, message);
@@ -46,9 +57,27 @@ std::string TestWorld::report() const {
     return json;
 }
 
+void TestWorld::check_balance() const {
+    FltSimSelectWorld(number_);
+    FltSimSetFault(number_, "*", 0, 0);
+    HANDLE port = INVALID_HANDLE_VALUE;
+    const HRESULT connected = FilterConnectCommunicationPort(u"\\MinipendPort", 0, nullptr, 0, nullptr, &port);
+    if (connected == HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND)) {
+        return; // unloaded, or never there
+    }
+    CHECK_EQ(connected, S_OK);
+    if (connected == S_OK) {
+        CloseHandle(port);
+        CHECK(Client().counters_at_rest().balanced(true));
+    }
+}
+
 void TestWorld::end() {
     if (number_ == 0) {
         return;
+    }
+    if (!stop_expected_ && !held_expected_) {
+        check_balance();
     }
     CHECK(FltSimDestroyWorld(number_) == 0);
     FltSimSelectWorld(0);

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,7 +56,8 @@ template <class F> bool eventually(F &&done, uint32_t limit_ms = 10'000) {
     return true;
 }
 
-/// A world with the default volumes, selected for the thread that makes it. At its end: nothing was broken, nothing leaked.
+/// A world with the default volumes, selected for the thread that makes it. At its end: when the driver is still there, it holds nothing and its counters are in
+/// balance; nothing was broken, nothing leaked.
 class TestWorld {
   public:
     explicit TestWorld(uint32_t executor, uint32_t clock = FLTSIM_CLOCK_WALL, uint64_t seed = 1);
@@ -68,6 +70,8 @@ class TestWorld {
     void end();
     /// For a test that breaks a rule on purpose.
     void expect_stop() { stop_expected_ = true; }
+    /// For a test that leaves something held on purpose.
+    void expect_held() { held_expected_ = true; }
 
     /// Runs `body` on a thread of its own, with this world selected.
     template <class F> auto start(F body) const {
@@ -79,7 +83,9 @@ class TestWorld {
 
   private:
     uint32_t number_ = 0;
+    void check_balance() const;
     bool stop_expected_ = false;
+    bool held_expected_ = false;
 };
 
 /// A file handle.
@@ -129,6 +135,7 @@ struct Rule {
     uint32_t id = 1;
     std::optional<uint32_t> hold{}; ///< none: a delay if delayMs is not 0
     uint32_t conditions = 0;
+    uint32_t minorFunctions = 0;
     uint32_t processId = 0;
     uint32_t statusFilter = MINIPEND_STATUS_FILTER_ANY;
     NTSTATUS matchStatus = 0;
@@ -184,6 +191,19 @@ struct HeldList {
     std::vector<MINIPEND_HELD_ENTRY> entries{};
 };
 
+/// One entry of a list-rules reply.
+struct ListedRule {
+    MINIPEND_RULE_ENTRY entry{};
+    std::u16string path{};
+    std::u16string volume{};
+};
+
+/// One answer of the list-rules command.
+struct RuleList {
+    MINIPEND_LIST_RULES_REPLY reply{};
+    std::vector<ListedRule> rules{};
+};
+
 /// One answer of the pull-events command.
 struct Events {
     MINIPEND_PULL_EVENTS_REPLY reply{};
@@ -200,6 +220,9 @@ class Client {
   public:
     /// The threads named at hello are never held; none by default, so that a test's own thread can be.
     explicit Client(uint32_t control_thread = 0);
+    /// For tests in which calls fail: null when it cannot connect or say hello, and no answer is a failed check: a call that fails altogether is an answer whose
+    /// Status is the HRESULT.
+    static std::unique_ptr<Client> try_connect(uint32_t control_thread = 0);
     ~Client() { close(); }
     Client(const Client &) = delete;
     Client &operator=(const Client &) = delete;
@@ -209,6 +232,9 @@ class Client {
     MINIPEND_REPLY_HEADER set_rules(const std::vector<Rule> &rules, uint32_t set_id = 0, uint32_t flags = 0) const;
     HeldList list_held(uint32_t flags = 0, uint64_t after_park_sequence = 0,
                        uint32_t max_entries = MINIPEND_MAX_HELD_ENTRIES) const;
+    /// A fault is an answer, too.
+    RuleList list_rules(uint64_t table_id = 0, uint32_t first = 0, uint32_t max_entries = MINIPEND_MAX_RULE_ENTRIES,
+                        size_t reply_bytes_max = 1u << 20) const;
     /// Once at least `count` operations can be released.
     HeldList held(size_t count, uint32_t flags = 0) const;
     MINIPEND_RELEASE_REPLY release(MINIPEND_RELEASE_REQUEST request) const;
@@ -226,9 +252,14 @@ class Client {
     void close();
 
   private:
+    Client(uint32_t control_thread, bool lenient);
+    void expect(bool condition) const;
+    std::vector<uint64_t> send(const std::vector<uint64_t> &message, uint32_t message_bytes,
+                               size_t reply_bytes_max) const;
     /// Fills in the head and sends it.
     template <class Request> std::vector<uint64_t> ask(Request request, uint16_t command, size_t reply_bytes_max) const;
 
+    bool lenient_;
     HANDLE port_ = INVALID_HANDLE_VALUE;
     MINIPEND_HELLO_REPLY hello_{};
 };

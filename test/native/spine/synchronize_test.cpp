@@ -6,24 +6,6 @@
 
 using namespace spine;
 
-namespace {
-
-/// An operation of which the user side has no call, sent to D: as the I/O manager would, until it has ended.
-void send(fltsim::World &here, const File &file, UCHAR major, UCHAR minor, ULONG code = 0) {
-    const fltsim::KernelCall call("NtFsControlFile", PASSIVE_LEVEL);
-    auto operation = std::make_shared<fltsim::io::Operation>();
-    operation->major = major;
-    operation->minor = minor;
-    operation->file = here.handles->find_as<fltsim::io::FileObject>(file.handle());
-    operation->volume = operation->file->volume;
-    operation->requestor = &fltsim::current_thread();
-    operation->parameters.FileSystemControl.Common.FsControlCode = code;
-    here.flt->call(operation);
-    here.block(operation.get(), [&] { return operation->state == fltsim::io::Operation::State::Completed; });
-}
-
-} // namespace
-
 /// Where nothing can be pended a synchronised hold still can: a rename on FAT.
 SPINE_TEST(a_synchronised_rename_on_fat_is_held) {
     constexpr uint32_t delay_ms = 50;

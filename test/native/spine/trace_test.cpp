@@ -25,7 +25,7 @@ Rule named_renames() {
 /// The same events go to ETW while somebody listens, also when no client has a ring.
 SPINE_TEST(etw_events_tell_the_life_of_an_operation) {
     TestWorld world(executor);
-    load_and_attach({u"D:"});
+    load_and_attach({u"D:", u"E:"});
     const Client client;
     CHECK_EQ(client.set_rules({named_renames()}).Status, STATUS_SUCCESS);
     Renamer renamer(u"a");
@@ -81,4 +81,15 @@ SPINE_TEST(etw_events_tell_the_life_of_an_operation) {
     client.counters_at_rest();
     CHECK_EQ(read_log(), EVENTS_OF_ONE);
     CHECK_EQ(held_id(log[0]), last_id);
+
+    // A refusal has its own keyword: on FAT a rename has a top-level IRP.
+    CHECK_EQ(FltSimEnableTrace(world.number(), 1, 0, 2), 0);
+    CHECK_EQ(File::create(u"E:\\a").rename(u"E:\\b"), 0u);
+    client.counters_at_rest();
+    inside(world, [&](fltsim::World &) {
+        const fltsim::KernelCall call("EtwWrite");
+        const fltsim::ke::TraceEvent &refusal = fltsim::ke::trace().log.back();
+        CHECK_EQ(refusal.descriptor.Id, MINIPEND_EVENT_KIND_REFUSED + 1u);
+        CHECK_EQ(refusal.descriptor.Keyword, 2u);
+    });
 }

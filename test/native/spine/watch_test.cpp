@@ -107,3 +107,29 @@ SPINE_TEST(a_client_whose_thread_terminates_loses_what_it_holds) {
     naming.get();
     CHECK(watcher.counters_at_rest().balanced(true));
 }
+
+/// Its rules hold the operation that its own thread waits for, so that it never gets to close its port; then it is killed. Nothing but its thread says so.
+SPINE_TEST(a_client_that_waits_in_its_own_hold_is_killed) {
+    for (const bool synchronized_hold : {false, true}) {
+        TestWorld world(executor);
+        load_and_attach({u"D:"});
+        const Client watcher;
+        watcher.subscribe((1u << MINIPEND_EVENT_KIND_COUNT) - 1, MINIPEND_SUBSCRIBE_ALL_CLIENTS);
+        std::atomic<uint32_t> thread_id{0};
+        auto whole_client = world.start([&] {
+            thread_id = GetCurrentThreadId();
+            const Client client;
+            CHECK_EQ(
+                client.set_rules({synchronized_hold ? synchronized_gate() : gate_rule(RENAMES, LONG_MS)}, 1).Status,
+                STATUS_SUCCESS);
+            File::create(u"D:\\a").rename(u"D:\\b");
+        });
+        watcher.held(1);
+        terminate(world, thread_id);
+        whole_client.get();
+        CHECK_EQ(first_cause(watcher), MINIPEND_RELEASE_CAUSE_THREAD);
+        const Counters counters = watcher.counters_at_rest();
+        CHECK(counters.balanced(true));
+        CHECK_EQ(counters.head().HeldNow, 0u);
+    }
+}

@@ -111,3 +111,37 @@ TEST(what_is_not_modelled_stops_the_world_by_name) {
     CHECK(report.find("\"rule\":\"UNMODELLED\"") != std::string::npos);
     CHECK(report.find("\"call\":\"CreateEventW\"") != std::string::npos);
 }
+
+TEST(sections_that_are_not_modelled_stop_the_world_by_name) {
+    const struct {
+        bool of_file;
+        DWORD protect;
+        const char16_t *name;
+        const char *text;
+    } cases[] = {
+        {true, PAGE_READONLY, u"a name", "a section with a name"},
+        {false, PAGE_READWRITE, nullptr, "a section of the paging file"},
+        {true, PAGE_READONLY | SEC_IMAGE, nullptr, "an image section"},
+        {true, PAGE_READWRITE | SEC_RESERVE, nullptr, "a section that only reserves"},
+        {true, PAGE_EXECUTE_READ, nullptr, "an executable section"},
+        {true, PAGE_WRITECOPY, nullptr, "a copy-on-write section"},
+    };
+    for (const auto &[of_file, protect, name, text] : cases) {
+        TestWorld world(FLTSIM_EXECUTOR_FIBERS);
+        world.expect_stop();
+        const File file = File::create(u"D:\\x");
+        const HANDLE section =
+            CreateFileMappingW(of_file ? file.handle() : INVALID_HANDLE_VALUE, nullptr, protect, 0, 4096, name);
+        CHECK(section == nullptr);
+        CHECK_EQ(GetLastError(), ERROR_SHUTDOWN_IN_PROGRESS);
+        const std::string report = world.report();
+        CHECK(report.find("\"call\":\"CreateFileMappingW\"") != std::string::npos);
+        CHECK(report.find(text) != std::string::npos);
+    }
+    TestWorld world(FLTSIM_EXECUTOR_FIBERS);
+    const File file = File::create(u"D:\\x");
+    const HANDLE section = CreateFileMappingW(file.handle(), nullptr, PAGE_READWRITE | SEC_COMMIT, 0, 4096, nullptr);
+    CHECK(section != nullptr && CloseHandle(section) != FALSE);
+    CHECK(CreateFileMappingW(file.handle(), nullptr, 0, 0, 4096, nullptr) == nullptr);
+    CHECK_EQ(GetLastError(), ERROR_INVALID_PARAMETER);
+}

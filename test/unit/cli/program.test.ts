@@ -24,7 +24,18 @@ test('without a command: the help, on stderr, and the code for a wrong command l
 test('--help lists the commands, examples and exit codes', async () => {
   const { code, out } = await commandLine('--help')
   expect(code).toBe(EXIT.ok)
-  for (const word of ['demo', 'run', 'doctor', 'stat', 'rules', 'instances', 'Examples:', 'Exit codes:', '130']) {
+  for (const word of [
+    'demo',
+    'run',
+    'doctor',
+    'stat',
+    'rules',
+    'instances',
+    'traffic',
+    'Examples:',
+    'Exit codes:',
+    '130',
+  ]) {
     expect(out).toContain(word)
   }
 })
@@ -44,6 +55,13 @@ test.each([
   [['run'], "missing required argument 'script'", ''],
   [['stat', '--backend', 'windwos'], "argument 'windwos' is invalid", 'Allowed choices are windows, embedded.'],
   [['stat', '--watch', '5'], 'is invalid', 'Expected an integer from 50'],
+  [['traffic'], "missing required argument 'workload'", ''],
+  [
+    ['traffic', 'game'],
+    "argument value 'game' is invalid",
+    'Allowed choices are editor-save, database-log, build-tree',
+  ],
+  [['traffic', 'copy', '--operations', '0'], 'is invalid', 'Expected an integer from 1 to 100000000.'],
 ])('%j is a wrong command line, and says why', async (args, message, more) => {
   const { code, out, err } = await commandLine(...args)
   expect(code).toBe(EXIT.usage)

@@ -9,6 +9,8 @@ import type { Terminal } from '../../../src/cli/terminal.js'
 import { balanceOf, sumCounters } from '../../../src/client/counters.js'
 import {
   type Counters,
+  type HeldOperation,
+  type ListedRule,
   type Minipend,
   OPERATION_NAMES,
   type OperationCounters,
@@ -88,7 +90,11 @@ export function countersOf(given: Partial<Record<OperationName, Given>>, more: P
 }
 
 /** `openMinipend` with a session that only counts; `opened` has the options it was called with. */
-export function fakeOpen(counters: () => Counters): {
+export function fakeOpen(
+  counters: () => Counters,
+  held: readonly HeldOperation[] = [],
+  listed: readonly ListedRule[] = [],
+): {
   open: typeof openMinipend
   opened: unknown[]
   rules: unknown[]
@@ -100,6 +106,7 @@ export function fakeOpen(counters: () => Counters): {
   const rules: unknown[] = []
   const session: Partial<Minipend> = {
     counters: () => Promise.resolve(counters()),
+    held: () => Promise.resolve([...held]),
     rules: {
       set: (given, how) => {
         options.push(how)
@@ -109,6 +116,8 @@ export function fakeOpen(counters: () => Counters): {
         options.push(how)
         return Promise.resolve({ generation: 0n })
       },
+      list: () => Promise.resolve({ generation: 3n, seenNs: 0n, rules: listed }),
+      release: () => Promise.reject(new Error('no command releases by rule')),
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }

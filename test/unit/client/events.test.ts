@@ -5,6 +5,7 @@ import {
   AbortedError,
   ClosedError,
   EVENT_KINDS,
+  REFUSAL_NAMES,
   type EventBatch,
   type EventsOptions,
   type EventStream,
@@ -79,11 +80,14 @@ describe('events', () => {
     const { events, driver } = await open()
     driver.emit('parked')
     driver.emit('refused')
-    const { columns } = await events.next()
+    const batch = await events.next()
+    const { columns } = batch
     expect([...columns.sequence]).toEqual([1n, 2n])
     expect([...columns.timeNs]).toEqual([1000n, 2000n])
     expect([...columns.kind].map((kind) => EVENT_KINDS[kind])).toEqual(['parked', 'refused'])
     expect([...columns.operation]).toEqual([3, 3])
+    expect(columns.cause).toHaveLength(2)
+    expect(REFUSAL_NAMES[columns.cause[1] ?? 99]).toBe(batch.at(1).cause)
     expect([...columns.instanceId]).toEqual([2n, 2n])
     expect(columns.status).toBe(columns.status)
     expect(columns.irql).toEqual(new Uint16Array(2))

@@ -13,13 +13,14 @@ import {
   INSTANCE_FLAG,
   MESSAGE_HEADER,
   OPERATIONS,
+  PROTOCOL_VERSION,
   REFUSALS,
   REPLY_HEADER,
   RULE,
   SET_RULES_REPLY,
   SET_RULES_REQUEST,
 } from '../../../src/generated/protocol.js'
-import type { NativeFile } from '../../../src/transport/native.js'
+import type { NativeCompletionPort, NativeFile, NtResult, NtServiceName } from '../../../src/transport/native.js'
 import { type Decoded, decode, encode, viewOf } from '../../../src/transport/codec.js'
 import type { FileResult, MessageWait, Transport } from '../../../src/transport/transport.js'
 import type { FakeDriver } from './fake-driver.js'
@@ -50,13 +51,16 @@ export interface FakeScript {
   bell?: boolean
   file?: NativeFile
   open?: FileResult<NativeFile | undefined>
+  ntOpen?: readonly [...NtResult, NativeFile | undefined]
+  byName?: NtResult
+  port?: FileResult<NativeCompletionPort | undefined>
   /** What opening and attaching wait for. */
   wait?: Promise<void>
 }
 
 const replyTo = (script: FakeScript, request: Uint8Array, room: number): Uint8Array => {
   const head = decode(MESSAGE_HEADER, viewOf(request))
-  const version = script.version ?? 2
+  const version = script.version ?? PROTOCOL_VERSION
   const make = (size: number): Uint8Array => {
     const reply = new Uint8Array(size)
     encode(
@@ -143,6 +147,9 @@ export function fakeTransport(script: FakeScript = {}): FakeTransport {
         return note(`createFile ${path}`, script.open ?? [0, 0, script.file])
       },
       createDirectory: (path) => note(`createDirectory ${path}`, [0, 0, undefined]),
+      ntCreateFile: () => note('ntCreateFile', script.ntOpen ?? [0, 1, 0, script.file]),
+      ntQueryByName: (service) => note(service, script.byName ?? [0, 0, 0]),
+      createCompletionPort: () => note('createCompletionPort', script.port ?? [127, 0xc000007a, undefined]),
     },
     clientThreads: () => Promise.resolve({ control: 11, script: 12 }),
     filterLoad: (name) => note(`load ${name}`, script.load ?? 0),
@@ -189,6 +196,26 @@ const never = (): never => {
   throw new Error('the script has no driver any more')
 }
 
+/** One call of nt(). */
+export interface FakeService {
+  readonly id: number
+  readonly service: NtServiceName
+  readonly numbers: readonly bigint[]
+  readonly input: Uint8Array
+  readonly related: NativeFile | undefined
+  readonly relatedOffset: number | undefined
+}
+
+export interface NtAnswerScript {
+  readonly status?: number
+  readonly information?: number
+  readonly error?: number
+  /** Put into the output. */
+  readonly bytes?: Uint8Array
+  /** What the call waits for. */
+  readonly after?: Promise<unknown>
+}
+
 /** A file whose calls wait until the test settles them. */
 export class FakeFile implements NativeFile {
   readonly cancelled: number[] = []
@@ -218,6 +245,33 @@ export class FakeFile implements NativeFile {
     return Promise.resolve([0, 0, undefined])
   }
   flush(): Promise<FileResult<void>> {
+    return Promise.resolve([0, 0, undefined])
+  }
+  readonly services: FakeService[] = []
+  /** How the next services end; success when there is nothing here. */
+  readonly answers: NtAnswerScript[] = []
+  isPending = false
+  async nt(
+    id: number,
+    service: NtServiceName,
+    numbers: BigUint64Array,
+    input: Uint8Array,
+    output: Uint8Array,
+    related?: NativeFile,
+    relatedOffset?: number,
+  ): Promise<NtResult> {
+    this.services.push({ id, service, numbers: [...numbers], input, related, relatedOffset })
+    const { status = 0, information = 0, error = 0, bytes, after } = this.answers.shift() ?? {}
+    await after
+    if (bytes !== undefined) {
+      output.set(bytes.subarray(0, output.length))
+    }
+    return [status, information, error]
+  }
+  pending(): Promise<boolean> {
+    return Promise.resolve(this.isPending)
+  }
+  setCompletionModes(): Promise<FileResult<void>> {
     return Promise.resolve([0, 0, undefined])
   }
   map(): Promise<FileResult<undefined>> {

@@ -119,7 +119,7 @@ describe('a failure', () => {
 
 describe('arguments', () => {
   it.each<[FileOpenOptions | Record<string, unknown>, string]>([
-    [{ access: 'execute' }, 'io.open: access: expected one of "read", "write"'],
+    [{ access: 'run' }, 'io.open: access: expected one of "read", "write"'],
     [{ create: 'new' }, 'io.open: create: expected one of "create", "createAlways", "open"'],
     [{ share: 'all' }, 'io.open: share: expected an array of "read", "write", "delete", got "all"'],
     [{ overlaped: true }, 'io.open: options.overlaped: unknown key; did you mean "overlapped"?'],

@@ -226,7 +226,7 @@ describe('a malformed rule', () => {
 })
 
 const UNCONDITIONAL = {
-  ...{ processId: 0, conditions: 0, statusFilter: 0, matchStatus: 0, failStatus: 0 },
+  ...{ processId: 0, conditions: 0, minorFunctions: 0, statusFilter: 0, matchStatus: 0, failStatus: 0 },
   ...{ everyNth: 0, atMost: 0, probabilityPpm: 0, seed: 0n, maxHeld: 0 },
 }
 
@@ -344,6 +344,27 @@ describe('a good rule', () => {
     expect(on('IRP_MJ_SET_INFORMATION')).toBe(on('anySetInformation'))
     expect(on('IRP_MJ_DIRECTORY_CONTROL/IRP_MN_QUERY_DIRECTORY')).toBe(on('list'))
     expect(on('IRP_MJ_DIRECTORY_CONTROL')).toBe((on('list') ?? 0n) | (on('notifyDirectory') ?? 0n))
+  })
+
+  it('may select minor functions of one major function', () => {
+    const rule = (...on: Rule['on'][number][]): unknown => checkRules([{ on, action: observe() }], limits)[0]
+    expect(rule('IRP_MJ_LOCK_CONTROL')).toMatchObject({ operations: 1n << 20n, minorFunctions: 0 })
+    expect(rule('IRP_MJ_LOCK_CONTROL/IRP_MN_LOCK', 'IRP_MJ_LOCK_CONTROL/IRP_MN_UNLOCK_ALL')).toMatchObject({
+      operations: 1n << 20n,
+      minorFunctions: 0b1010,
+    })
+    expect(rule('IRP_MJ_FILE_SYSTEM_CONTROL/IRP_MN_USER_FS_REQUEST')).toMatchObject({ minorFunctions: 1 })
+    for (const other of [
+      'lock',
+      'write',
+      'IRP_MJ_LOCK_CONTROL',
+      'IRP_MJ_FLUSH_BUFFERS/IRP_MN_FLUSH_NO_SYNC',
+    ] as const) {
+      expect(() => rule(other, 'IRP_MJ_LOCK_CONTROL/IRP_MN_LOCK')).toThrow(/^rules\[0\]\.on\[[01]\]/)
+      expect(() => rule('IRP_MJ_LOCK_CONTROL/IRP_MN_LOCK', other)).toThrow(
+        `rules[0].on[1]: "${other}" cannot stand beside "IRP_MJ_LOCK_CONTROL/IRP_MN_LOCK": a rule that selects minor functions names only those of one major function; make it a rule of its own`,
+      )
+    }
   })
 })
 

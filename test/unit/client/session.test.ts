@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from 'vitest'
 import { openOver } from '../../../src/client/over.js'
-import { COMMAND, DETAILS, HELLO_REQUEST, SET_RULES_REQUEST } from '../../../src/generated/protocol.js'
+import {
+  COMMAND,
+  DETAILS,
+  HELLO_REQUEST,
+  PROTOCOL_VERSION,
+  SET_RULES_REQUEST,
+} from '../../../src/generated/protocol.js'
 import { decode, viewOf } from '../../../src/transport/codec.js'
 import {
   AbortedError,
@@ -34,7 +40,7 @@ describe('opening', () => {
     const [hello] = transport.requests
     expect(hello === undefined ? undefined : decode(HELLO_REQUEST, viewOf(hello))).toEqual({
       sizeBytes: 32,
-      version: 2,
+      version: PROTOCOL_VERSION,
       command: COMMAND.HELLO,
       token: 1n,
       controlThreadId: 11,
@@ -43,7 +49,7 @@ describe('opening', () => {
     })
     expect(mp.hello).toEqual({
       driverVersion: '0.1.0',
-      protocolVersion: 2,
+      protocolVersion: PROTOCOL_VERSION,
       connectionId: 7n,
       processorCount: 2,
       limits: { maxHeld: 16384, maxDelayMs: 30000, maxRules: 16384, maxSets: 16 },
@@ -60,7 +66,7 @@ describe('opening', () => {
     ['no privilege', { load: 0x80070522 }, FilterError, 'ERROR_PRIVILEGE_NOT_HELD', 'administrator'],
     ['too many clients', { connect: 0x800704d6 }, FilterError, 'ERROR_CONNECTION_COUNT_LIMIT', 'close another client'],
     ['an unsigned driver', { load: 0x80070241 }, FilterError, 'ERROR_INVALID_IMAGE_HASH', 'test signing'],
-    ['another protocol', { version: 3 }, VersionMismatchError, 'VERSION_MISMATCH', 'same release'],
+    ['another protocol', { version: PROTOCOL_VERSION + 1 }, VersionMismatchError, 'VERSION_MISMATCH', 'same release'],
     ['other operations', { operationCount: 3 }, VersionMismatchError, 'VERSION_MISMATCH', 'same release'],
     ['a short reply', { tamper: () => new Uint8Array(8) }, ProtocolError, 'PROTOCOL', 'same'],
   ])('fails with %s, and closes what it opened', async (_, script, type, code, hint) => {
@@ -72,8 +78,11 @@ describe('opening', () => {
   })
 
   it('says both versions', async () => {
-    await expect(open({ version: 3 })).rejects.toMatchObject({ driver: 3, client: 2 })
-    await expect(open({ version: 3 })).rejects.toThrow('the driver speaks protocol version 3, this library version 2')
+    const newer = PROTOCOL_VERSION + 1
+    await expect(open({ version: newer })).rejects.toMatchObject({ driver: newer, client: PROTOCOL_VERSION })
+    await expect(open({ version: newer })).rejects.toThrow(
+      `the driver speaks protocol version ${newer}, this library version ${PROTOCOL_VERSION}`,
+    )
   })
 
   it('refuses a reply to another message', async () => {

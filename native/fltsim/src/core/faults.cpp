@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: FaultSwitches (faults.hpp) and the set of calls that have one.
+// This module provides: FaultSwitches (faults.hpp), and the list of calls that can fail, with their statuses.
 
 #include "core/faults.hpp"
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "core/world.hpp"
 
@@ -13,98 +14,217 @@ namespace fltsim {
 
 namespace {
 
-/// Every call of the model that asks fault("..."). Sorted.
-constexpr auto KNOWN = std::to_array<std::string_view>({
-    "EtwRegister",
-    "ExAllocatePoolWithTag",
-    "FltAllocateContext",
-    "FltAllocateDeferredIoWorkItem",
-    "FltBuildDefaultSecurityDescriptor",
-    "FltCreateCommunicationPort",
-    "FltDoCompletionProcessingWhenSafe",
-    "FltGetDestinationFileNameInformation",
-    "FltGetFileNameInformation",
-    "FltGetInstanceContext",
-    "FltGetInstanceInformation",
-    "FltGetStreamHandleContext",
-    "FltGetVolumeFromFileObject",
-    "FltGetVolumeName",
-    "FltObjectReference",
-    "FltParseFileNameInformation",
-    "FltQueueDeferredIoWorkItem",
-    "FltQueueDeferredIoWorkItem:TopLevelIrp",
-    "FltRegisterFilter",
-    "FltSendMessage",
-    "FltSetInstanceContext",
-    "FltSetStreamHandleContext",
-    "FltStartFiltering",
-    "ObReferenceObjectByHandle",
-    "PsCreateSystemThread",
-    "PsLookupThreadByThreadId",
-    "WdfDriverCreate",
-    "WdfDriverOpenParametersRegistryKey",
-    "WdfLookasideListCreate",
-    "WdfMemoryCreate",
-    "WdfMemoryCreateFromLookaside",
-    "WdfObjectCreate",
-    "WdfRegistryQueryULong",
-    "WdfSpinLockCreate",
-    "WdfWaitLockCreate",
-    "ZwOpenFile",
+struct Status {
+    std::string_view name;
+    NTSTATUS value;
+};
+#define S(Name)                                                                                                        \
+    Status {                                                                                                           \
+        #Name, Name                                                                                                    \
+    }
+
+constexpr size_t MAX_STATUSES = 5;
+
+struct Fallible {
+    std::string_view function;
+    std::array<Status, MAX_STATUSES> statuses{}; ///< up to the first without a name; none: FALSE, or NULL
+    bool any = true; ///< "*" is for it too
+    constexpr size_t ways() const {
+        return std::max<size_t>(
+            1, static_cast<size_t>(std::ranges::count_if(statuses, [](const Status &s) { return !s.name.empty(); })));
+    }
+};
+
+/// Every call of the model that asks fault() or failing(). Sorted. The first status is the default. Not for "*": FltGetInstanceContext, whose one failure says
+/// that the driver has set none, and the accepted top-level IRP, which is no failure.
+constexpr auto FALLIBLE = std::to_array<Fallible>({
+    {"EtwRegister", {S(STATUS_NO_MEMORY)}},
+    {"EtwWrite", {S(STATUS_NO_MEMORY)}},
+    {"ExAllocatePoolWithTag", {}},
+    {"FltAllocateContext", {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_FLT_DELETING_OBJECT)}}, // CTX-02
+    {"FltAllocateDeferredIoWorkItem", {}},
+    {"FltBuildDefaultSecurityDescriptor", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"FltCreateCommunicationPort",
+     {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_OBJECT_NAME_COLLISION), S(STATUS_FLT_DELETING_OBJECT)}}, // PORT-01
+    {"FltDoCompletionProcessingWhenSafe", {}},
+    {"FltGetDestinationFileNameInformation",
+     {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_INVALID_PARAMETER), S(STATUS_NOT_SAME_DEVICE)}},
+    {"FltGetFileNameInformation",
+     {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_FLT_INVALID_NAME_REQUEST), S(STATUS_FLT_NAME_CACHE_MISS),
+      S(STATUS_NOT_SAME_DEVICE), S(STATUS_ACCESS_DENIED)}}, // NAME-02, NAME-03
+    {"FltGetInstanceContext", {S(STATUS_NOT_FOUND)}, false},
+    {"FltGetInstanceInformation", {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_BUFFER_TOO_SMALL)}},
+    {"FltGetStreamHandleContext", {S(STATUS_NOT_FOUND), S(STATUS_NOT_SUPPORTED)}}, // CTX-04
+    {"FltGetVolumeFromFileObject", {S(STATUS_INVALID_PARAMETER), S(STATUS_FLT_DELETING_OBJECT)}},
+    {"FltGetVolumeName", {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_BUFFER_TOO_SMALL)}},
+    {"FltObjectReference", {S(STATUS_FLT_DELETING_OBJECT)}}, // CTX-10
+    {"FltParseFileNameInformation", {S(STATUS_INVALID_PARAMETER)}},
+    {"FltQueueDeferredIoWorkItem", {S(STATUS_FLT_NOT_SAFE_TO_POST_OPERATION), S(STATUS_FLT_DELETING_OBJECT)}},
+    {"FltQueueDeferredIoWorkItem:TopLevelIrp", {}, false},
+    {"FltRegisterFilter",
+     {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_INVALID_PARAMETER), S(STATUS_FLT_NOT_INITIALIZED),
+      S(STATUS_OBJECT_NAME_NOT_FOUND)}}, // REG-07
+    {"FltSendMessage",
+     {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_TIMEOUT), S(STATUS_PORT_DISCONNECTED),
+      S(STATUS_THREAD_IS_TERMINATING)}}, // MSG-01
+    {"FltSetInstanceContext", {S(STATUS_FLT_DELETING_OBJECT), S(STATUS_NOT_SUPPORTED)}}, // CTX-03
+    {"FltSetStreamHandleContext",
+     {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_FLT_DELETING_OBJECT), S(STATUS_NOT_SUPPORTED)}}, // CTX-03
+    {"FltStartFiltering",
+     {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_INVALID_PARAMETER), S(STATUS_FLT_DELETING_OBJECT)}},
+    {"FltSupportsStreamHandleContexts", {}},
+    {"ObReferenceObjectByHandle", {S(STATUS_ACCESS_DENIED), S(STATUS_INVALID_HANDLE), S(STATUS_OBJECT_TYPE_MISMATCH)}},
+    {"PsCreateSystemThread", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"PsLookupThreadByThreadId", {S(STATUS_INVALID_PARAMETER)}},
+    {"WdfDriverCreate",
+     {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_INVALID_PARAMETER), S(STATUS_DRIVER_INTERNAL_ERROR)}},
+    {"WdfDriverOpenParametersRegistryKey", {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_OBJECT_NAME_NOT_FOUND)}},
+    {"WdfLookasideListCreate", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"WdfMemoryCreate", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"WdfMemoryCreateFromLookaside", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"WdfObjectCreate", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"WdfRegistryQueryULong",
+     {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_OBJECT_TYPE_MISMATCH), S(STATUS_OBJECT_NAME_NOT_FOUND)}},
+    {"WdfSpinLockCreate", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"WdfWaitLockCreate", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"ZwOpenFile",
+     {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_OBJECT_NAME_NOT_FOUND), S(STATUS_ACCESS_DENIED),
+      S(STATUS_SHARING_VIOLATION)}},
 });
-static_assert(std::ranges::is_sorted(KNOWN));
+#undef S
+static_assert(std::ranges::is_sorted(FALLIBLE, {}, &Fallible::function));
+
+constexpr std::string_view ANY = "*";
+constexpr size_t FIRED_KEPT = 1000;
+
+const Fallible *fallible(std::string_view function) {
+    const auto found = std::ranges::lower_bound(FALLIBLE, function, {}, &Fallible::function);
+    return found != FALLIBLE.end() && found->function == function ? &*found : nullptr;
+}
+
+/// What a switch's name says: of which function (ANY: of all), and with which of its statuses.
+struct Named {
+    std::string_view function;
+    size_t status = 0;
+};
+
+std::optional<Named> parse(std::string_view name) {
+    if (name == ANY) {
+        return Named{ANY};
+    }
+    if (name.starts_with("*#")) {
+        size_t status = 0;
+        const char *const end = name.data() + name.size();
+        const auto parsed = std::from_chars(name.data() + 2, end, status);
+        return parsed.ec == std::errc() && parsed.ptr == end && status < MAX_STATUSES
+                   ? std::optional(Named{ANY, status})
+                   : std::nullopt;
+    }
+    if (const Fallible *whole = fallible(name)) {
+        return Named{whole->function};
+    }
+    const size_t colon = name.find(':');
+    const Fallible *const call = fallible(name.substr(0, colon));
+    for (size_t i = 0; call != nullptr && i < call->ways(); ++i) {
+        if (colon != std::string_view::npos && call->statuses[i].name == name.substr(colon + 1)) {
+            return Named{call->function, i};
+        }
+    }
+    return std::nullopt;
+}
 
 } // namespace
 
 bool FaultSwitches::known(std::string_view function) {
-    return std::ranges::binary_search(KNOWN, function);
+    return fallible(function) != nullptr;
 }
 
-bool FaultSwitches::set(std::string_view function, uint32_t skip, uint32_t count) {
-    const auto name = std::ranges::lower_bound(KNOWN, function);
-    if (name == KNOWN.end() || *name != function) {
+std::span<const std::string_view> FaultSwitches::names() {
+    static constexpr auto NAMES = [] {
+        std::array<std::string_view, FALLIBLE.size()> names;
+        std::ranges::transform(FALLIBLE, names.begin(), &Fallible::function);
+        return names;
+    }();
+    return NAMES;
+}
+
+bool FaultSwitches::set(std::string_view name, uint32_t skip, uint32_t count) {
+    const std::optional<Named> named = parse(name);
+    if (!named) {
         return false;
     }
     const std::lock_guard guard(mutex_);
     if (count == 0) {
-        switches_.erase(*name);
+        switches_.erase(named->function);
     } else {
-        switches_[*name] = Switch{skip, count};
+        switches_[named->function] = Switch{skip, count, named->status};
     }
     armed_ = static_cast<uint32_t>(switches_.size());
     return true;
 }
 
-bool FaultSwitches::fires(std::string_view function) {
+std::optional<NTSTATUS> FaultSwitches::fires(std::string_view function) {
     if (armed_.load(std::memory_order_relaxed) == 0) {
-        return false;
+        return std::nullopt;
     }
+    const Fallible &call = *fallible(function);
     const std::lock_guard guard(mutex_);
-    const auto found = switches_.find(function);
-    if (found == switches_.end()) {
-        return false;
+    std::optional<size_t> status;
+    for (const std::string_view name : {call.function, ANY}) {
+        const auto found = switches_.find(name);
+        if (found == switches_.end() || (name == ANY && !call.any)) {
+            continue;
+        }
+        if (found->second.skip != 0) {
+            --found->second.skip;
+            continue;
+        }
+        // "*#3" of a function with two ways to fail takes the last.
+        status = std::min(found->second.status, call.ways() - 1);
+        if (--found->second.count == 0) {
+            switches_.erase(found);
+        }
+        break;
     }
-    if (found->second.skip != 0) {
-        --found->second.skip;
-        return false;
+    armed_ = static_cast<uint32_t>(switches_.size());
+    if (!status) {
+        return std::nullopt;
     }
-    if (--found->second.count == 0) {
-        switches_.erase(found);
-        armed_ = static_cast<uint32_t>(switches_.size());
+    const Status &chosen = call.statuses[*status];
+    if (fired_.size() < FIRED_KEPT) {
+        fired_.push_back({std::string(function), std::string(chosen.name), static_cast<uint32_t>(call.ways())});
     }
-    return true;
+    return chosen.name.empty() ? STATUS_UNSUCCESSFUL : chosen.value;
 }
 
-bool fault(const char *function) {
+std::vector<FaultSwitches::Fired> FaultSwitches::fired() const {
+    const std::lock_guard guard(mutex_);
+    return fired_;
+}
+
+std::string FaultSwitches::json() const {
+    std::string json = "[";
+    for (const Fired &one : fired()) {
+        json += (json.size() > 1 ? ",{\"function\":\"" : "{\"function\":\"") + one.function + "\",\"status\":\"" +
+                one.status + "\",\"statuses\":" + std::to_string(one.statuses) + "}";
+    }
+    return json + "]";
+}
+
+std::optional<NTSTATUS> failing(const char *function) {
     World &here = world();
     if (!FaultSwitches::known(function)) {
         bugcheck("UNMODELLED", function, "asks for a fault switch that core/faults.cpp does not list");
     }
-    if (!here.faults->fires(function)) {
-        return false;
+    const std::optional<NTSTATUS> status = here.faults->fires(function);
+    if (status) {
+        here.note(std::string("fault: ") + function + " fails on request");
     }
-    here.note(std::string("fault: ") + function + " fails on request");
-    return true;
+    return status;
+}
+
+bool fault(const char *function) {
+    return failing(function).has_value();
 }
 
 } // namespace fltsim

@@ -308,6 +308,17 @@ Thread *FiberScheduler::reference_thread(uint64_t id) {
     return *found;
 }
 
+std::vector<Thread *> FiberScheduler::reference_threads(const Process &process) {
+    std::vector<Thread *> found;
+    for (Thread *thread : all_) {
+        if (thread->process == &process) {
+            thread->reference();
+            found.push_back(thread);
+        }
+    }
+    return found;
+}
+
 uint64_t FiberScheduler::interrupt_time_100ns() {
     if (world_.options.virtual_clock) {
         return virtual_now_100ns_;

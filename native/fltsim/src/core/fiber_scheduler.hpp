@@ -42,6 +42,7 @@ class FiberScheduler final : public Scheduler {
     bool host_call(const std::function<void()> &fn, bool even_when_closing) override;
     uint32_t current_processor() override;
     Thread *reference_thread(uint64_t id) override;
+    std::vector<Thread *> reference_threads(const Process &process) override;
     uint64_t interrupt_time_100ns() override;
     void lock() override {}
     void unlock() override {}

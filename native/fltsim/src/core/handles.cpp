@@ -5,7 +5,9 @@
 
 #include "core/handles.hpp"
 
+#include <algorithm>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <unordered_map>
 
@@ -21,6 +23,7 @@ constexpr size_t REUSE_AFTER = 4096; ///< free indices that wait before the olde
 struct Entry {
     std::shared_ptr<Object> object;
     bool kernel = false;
+    Process *owner = nullptr; ///< null: the kernel's
 };
 
 } // namespace
@@ -39,7 +42,11 @@ struct HandleTable::Impl {
         return ours && index < entries.size() && entries[index].object ? index : 0;
     }
     /// Empty when the handle was not open.
-    Entry take(HANDLE handle, bool *last) {
+    bool process_has_another(const Entry &entry) const {
+        return std::ranges::any_of(
+            entries, [&](const Entry &other) { return other.object == entry.object && other.owner == entry.owner; });
+    }
+    Entry take(HANDLE handle, bool *last, bool *last_of_process) {
         const std::lock_guard guard(mutex);
         const size_t index = index_of(handle);
         if (index == 0) {
@@ -53,6 +60,7 @@ struct HandleTable::Impl {
         if (*last) {
             handles_of.erase(count);
         }
+        *last_of_process = entry.owner != nullptr && (*last || !process_has_another(entry));
         return entry;
     }
 };
@@ -63,7 +71,8 @@ HandleTable::HandleTable(World &world) : impl_(std::make_unique<Impl>()) {
 
 HandleTable::~HandleTable() = default;
 
-HANDLE HandleTable::insert(std::shared_ptr<Object> object, bool kernel) {
+HANDLE HandleTable::insert(std::shared_ptr<Object> object, bool kernel, Process *owner) {
+    Thread *caller = owner == nullptr && !kernel && world_or_null() != nullptr ? &current_thread() : nullptr;
     const std::lock_guard guard(impl_->mutex);
     size_t index = impl_->entries.size();
     if (impl_->free.size() > REUSE_AFTER || index > MAX_INDEX) {
@@ -76,7 +85,7 @@ HANDLE HandleTable::insert(std::shared_ptr<Object> object, bool kernel) {
         impl_->entries.emplace_back();
     }
     ++impl_->handles_of[object.get()];
-    impl_->entries[index] = Entry{std::move(object), kernel};
+    impl_->entries[index] = Entry{std::move(object), kernel, caller != nullptr ? caller->process : owner};
     return reinterpret_cast<HANDLE>((static_cast<uintptr_t>(impl_->world->number) << WORLD_SHIFT) |
                                     (index << INDEX_SHIFT));
 }
@@ -89,9 +98,13 @@ std::shared_ptr<Object> HandleTable::find(HANDLE handle) const {
 
 bool HandleTable::close(HANDLE handle) {
     bool last = false;
-    const Entry entry = impl_->take(handle, &last);
+    bool last_of_process = false;
+    const Entry entry = impl_->take(handle, &last, &last_of_process);
     if (!entry.object) {
         return false;
+    }
+    if (last_of_process) {
+        entry.object->last_handle_of_process_closed(*entry.owner);
     }
     if (last) {
         entry.object->last_handle_closed();
@@ -99,7 +112,7 @@ bool HandleTable::close(HANDLE handle) {
     return true;
 }
 
-void HandleTable::close_all_user() {
+void HandleTable::close_where(const std::function<bool(const void *)> &matches) {
     for (size_t index = 1;; ++index) {
         HANDLE handle = nullptr;
         {
@@ -107,7 +120,7 @@ void HandleTable::close_all_user() {
             if (index >= impl_->entries.size()) {
                 return;
             }
-            if (!impl_->entries[index].object || impl_->entries[index].kernel) {
+            if (!impl_->entries[index].object || !matches(&impl_->entries[index])) {
                 continue;
             }
             handle = reinterpret_cast<HANDLE>((static_cast<uintptr_t>(impl_->world->number) << WORLD_SHIFT) |
@@ -115,6 +128,14 @@ void HandleTable::close_all_user() {
         }
         close(handle);
     }
+}
+
+void HandleTable::close_all_user() {
+    close_where([](const void *entry) { return !static_cast<const Entry *>(entry)->kernel; });
+}
+
+void HandleTable::close_all_of(Process &process) {
+    close_where([&](const void *entry) { return static_cast<const Entry *>(entry)->owner == &process; });
 }
 
 void HandleTable::forget_all() {

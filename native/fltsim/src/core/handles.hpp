@@ -19,6 +19,9 @@ class Object {
     virtual std::string describe() const { return type_name(); }
     /// The last user-mode handle of it closed (model lock held, may block): IRP_MJ_CLEANUP, port disconnect, ...
     virtual void last_handle_closed() {}
+    /// The last handle that `process` had of it closed, whether or not others have one (model lock held, may block). Comes before
+    /// last_handle_closed().
+    virtual void last_handle_of_process_closed(Process &) {}
     /// Waitable objects (events, and files for asynchronous I/O without an event): become signalled, and wake(this). Model lock held,
     /// any IRQL <= DISPATCH_LEVEL. An asynchronous operation's completion writes *user_iosb first, then calls AsyncBlock::event->signal()
     /// and world().wake(user_iosb).
@@ -30,7 +33,9 @@ class HandleTable {
   public:
     explicit HandleTable(World &world);
     ~HandleTable();
-    HANDLE insert(std::shared_ptr<Object> object, bool kernel = false);
+    /// A handle that is not the kernel's belongs to `owner` (null: the process of the calling thread), which only matters when that ends or
+    /// closes its last one: any thread may use it.
+    HANDLE insert(std::shared_ptr<Object> object, bool kernel = false, Process *owner = nullptr);
     /// Null when the handle is not open (or of another world).
     std::shared_ptr<Object> find(HANDLE handle) const;
     template <class T> std::shared_ptr<T> find_as(HANDLE handle) const {
@@ -40,6 +45,8 @@ class HandleTable {
     bool close(HANDLE handle);
     /// Closes all that user mode has open (process exit).
     void close_all_user();
+    /// Closes all that this process has open (process exit). In a thread of that process.
+    void close_all_of(Process &process);
     /// The world is freed: drops everything that is still open, without running anything.
     void forget_all();
     /// For leak reports: "file \\Device\\...", ...
@@ -48,6 +55,7 @@ class HandleTable {
     static uint32_t world_of(HANDLE handle);
 
   private:
+    void close_where(const std::function<bool(const void *entry)> &matches);
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };

@@ -52,6 +52,7 @@ class Scheduler {
     virtual bool host_call(const std::function<void()> &fn, bool even_when_closing) = 0;
     virtual uint32_t current_processor() = 0;
     virtual Thread *reference_thread(uint64_t id) = 0;
+    virtual std::vector<Thread *> reference_threads(const Process &process) = 0;
     virtual uint64_t interrupt_time_100ns() = 0;
 
     /// The model lock.

@@ -341,6 +341,17 @@ Thread *ThreadScheduler::reference_thread(uint64_t id) {
     return *found;
 }
 
+std::vector<Thread *> ThreadScheduler::reference_threads(const Process &process) {
+    std::vector<Thread *> found;
+    for (Thread *thread : all_) {
+        if (thread->process == &process) {
+            thread->reference();
+            found.push_back(thread);
+        }
+    }
+    return found;
+}
+
 uint64_t ThreadScheduler::interrupt_time_100ns() {
     const auto since = std::chrono::steady_clock::now() - zero_;
     return FIRST_INTERRUPT_TIME_100NS +

@@ -41,6 +41,7 @@ class ThreadScheduler final : public Scheduler {
     bool host_call(const std::function<void()> &fn, bool even_when_closing) override;
     uint32_t current_processor() override;
     Thread *reference_thread(uint64_t id) override;
+    std::vector<Thread *> reference_threads(const Process &process) override;
     uint64_t interrupt_time_100ns() override;
     void lock() override { model_.lock(); }
     void unlock() override { model_.unlock(); }

@@ -51,6 +51,7 @@ struct World::Impl {
     }
     Process system;
     Process client;
+    std::vector<std::unique_ptr<Process>> more; ///< other client processes
     Random random;
     Report report;
     std::atomic<bool> stopped{false};
@@ -105,6 +106,7 @@ bool World::end() {
         [this] {
             const KernelCall call("FltSimDestroyWorld", PASSIVE_LEVEL);
             flt->shutdown();
+            io->cancel_everything(); // a synchronous handle is not closed while something waits on it
             handles->close_all_user();
         },
         true);
@@ -161,6 +163,9 @@ uint32_t World::current_processor() {
 Thread *World::reference_thread(uint64_t id) {
     return scheduler->reference_thread(id);
 }
+std::vector<Thread *> World::reference_threads(const Process &process) {
+    return scheduler->reference_threads(process);
+}
 bool World::is_thread(const void *object) {
     return is_live_thread(object);
 }
@@ -193,8 +198,29 @@ Process *World::system_process() {
 Process *World::client_process() {
     return &impl_->client;
 }
+Process *World::make_process(std::string name) {
+    constexpr uint64_t ID_STEP = 4;
+    auto made = std::make_unique<Process>();
+    made->name = std::move(name);
+    made->id = impl_->client.id + (impl_->more.size() + 1) * ID_STEP;
+    impl_->more.push_back(std::move(made));
+    return impl_->more.back().get();
+}
+Process *World::process_by_id(uint64_t id) {
+    if (id == impl_->client.id) {
+        return &impl_->client;
+    }
+    for (const auto &process : impl_->more) {
+        if (process->id == id) {
+            return process.get();
+        }
+    }
+    return nullptr;
+}
 std::string World::report_json() {
-    return impl_->report.json(options.seed, waiting_for_storage);
+    std::string json = impl_->report.json(options.seed, waiting_for_storage);
+    json.insert(json.size() - 1, ",\"faults\":" + faults->json());
+    return json;
 }
 void World::note(std::string line) {
     impl_->report.note(std::move(line));

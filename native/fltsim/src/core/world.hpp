@@ -46,7 +46,8 @@ struct Process {
     uint64_t id = 0;
     std::string name; ///< "System", "client"
     bool system = false;
-    bool terminating = false;
+    bool terminating = false; ///< its threads end, then its handles are closed [SEQ-24]
+    bool ended = false;
 };
 
 /// A simulated thread (ETHREAD): PETHREAD and PKTHREAD values are Thread pointers. Owned by the scheduler, reference-counted
@@ -182,6 +183,8 @@ class World {
     uint32_t current_processor();
     /// The live thread with this id, with a reference added for the caller; null when there is none. Model lock held.
     Thread *reference_thread(uint64_t id);
+    /// The live threads of a process, each with a reference added for the caller. Model lock held.
+    std::vector<Thread *> reference_threads(const Process &process);
     /// Whether `object` (a PVOID that the driver passed) is a thread of this world. Model lock held.
     bool is_thread(const void *object);
     /// Uniform number below `bound` from the world's seeded generator.
@@ -211,7 +214,11 @@ class World {
     std::atomic<uint32_t> waiting_for_storage{0}; ///< non-cached requests that the storage has
 
     Process *system_process();
-    Process *client_process();
+    Process *client_process(); ///< the one that host threads act for at first
+    /// One more client process. Model lock held; lives as long as the world.
+    Process *make_process(std::string name);
+    /// Null when there is none (any more). Model lock held.
+    Process *process_by_id(uint64_t id);
 
     std::unique_ptr<Scheduler> scheduler;
     std::unique_ptr<HandleTable> handles;

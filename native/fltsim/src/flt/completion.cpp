@@ -112,6 +112,9 @@ std::shared_ptr<CallRecord> open_call(CallRecord::Kind kind, const std::shared_p
     const_cast<PFLT_IO_PARAMETER_BLOCK &>(block->data.Iopb) = &block->iopb;
     block->data.IoStatus = status;
     block->data.RequestorMode = operation->requestor_mode;
+    if (kind == CallRecord::Kind::Post && !operation->tag_data.empty()) {
+        block->data.TagData = reinterpret_cast<PFLT_TAG_DATA_BUFFER>(operation->tag_data.data());
+    }
 
     call->data = &block->data;
     m.calls[call->data] = call;
@@ -201,6 +204,9 @@ bool run_post(const std::shared_ptr<io::Operation> &operation, size_t index) {
                                 "FLT_POSTOP_FINISHED_PROCESSING: it must return FLT_POSTOP_MORE_PROCESSING_REQUIRED");
     }
     close_call(*call, "post-operation");
+    if (result == FLT_POSTOP_DISALLOW_FSFILTER_IO) {
+        operation->io_status.Status = STATUS_FLT_DISALLOW_FSFILTER_IO; // the requestor opens the file instead
+    }
     state.frames[index].phase = Frame::Phase::Done;
     world().wake(instance.get());
     return true;

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/faults.hpp"
+
 namespace fltsim::flt {
 
 namespace {
@@ -175,8 +177,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltAllocateContext(PFLT_FILTER Filter, FLT_CONTEXT
     KernelCall call("FltAllocateContext", APC_LEVEL);
     const auto filter = filter_of(Filter, "FltAllocateContext");
     *ReturnedContext = nullptr;
-    if (fault("FltAllocateContext")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("FltAllocateContext")) {
+        return *failure;
     }
     if (filter->unregistering) {
         return STATUS_FLT_DELETING_OBJECT;
@@ -235,11 +237,11 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSetInstanceContext(PFLT_INSTANCE Instance, FLT_
                                                     PFLT_CONTEXT NewContext, PFLT_CONTEXT *OldContext) {
     KernelCall call("FltSetInstanceContext", APC_LEVEL);
     const auto instance = instance_of(Instance, "FltSetInstanceContext");
-    if (fault("FltSetInstanceContext")) {
+    if (const auto failure = failing("FltSetInstanceContext")) {
         if (OldContext) {
             *OldContext = nullptr;
         }
-        return STATUS_FLT_DELETING_OBJECT;
+        return *failure;
     }
     return set(instance->context, NewContext, FLT_INSTANCE_CONTEXT, Operation, OldContext, *instance,
                "FltSetInstanceContext");
@@ -249,9 +251,9 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSetInstanceContext(PFLT_INSTANCE Instance, FLT_
 FLTSIM_KERNEL NTSTATUS FLTAPI FltGetInstanceContext(PFLT_INSTANCE Instance, PFLT_CONTEXT *Context) {
     KernelCall call("FltGetInstanceContext", APC_LEVEL);
     const auto instance = instance_of(Instance, "FltGetInstanceContext");
-    if (fault("FltGetInstanceContext")) {
+    if (const auto failure = failing("FltGetInstanceContext")) {
         *Context = nullptr;
-        return STATUS_NOT_FOUND;
+        return *failure;
     }
     return get(instance->context, Context);
 }
@@ -266,8 +268,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSetStreamHandleContext(PFLT_INSTANCE Instance, 
     if (OldContext) {
         *OldContext = nullptr;
     }
-    if (fault(kApi)) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing(kApi)) {
+        return *failure;
     }
     const auto file = FileObject ? io::FileObject::from_native(FileObject) : nullptr;
     if (!supports_handle_contexts(file)) {
@@ -302,8 +304,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetStreamHandleContext(PFLT_INSTANCE Instance, 
     if (!supports_handle_contexts(file)) {
         return STATUS_NOT_SUPPORTED;
     }
-    if (fault(kApi)) {
-        return STATUS_NOT_FOUND;
+    if (const auto failure = failing(kApi)) {
+        return *failure;
     }
     if (const auto *all = static_cast<FileContexts *>(file->flt_state.get())) {
         for (const fltsim::flt::Context *context : all->contexts) {
@@ -318,6 +320,9 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetStreamHandleContext(PFLT_INSTANCE Instance, 
 /// Whether the file can have stream-handle contexts [CTX-06]. IRQL <= APC_LEVEL.
 FLTSIM_KERNEL BOOLEAN FLTAPI FltSupportsStreamHandleContexts(PFILE_OBJECT FileObject) {
     KernelCall call("FltSupportsStreamHandleContexts", APC_LEVEL);
+    if (fault("FltSupportsStreamHandleContexts")) {
+        return FALSE;
+    }
     return FileObject && supports_handle_contexts(io::FileObject::from_native(FileObject)) ? TRUE : FALSE;
 }
 

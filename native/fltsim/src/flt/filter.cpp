@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/faults.hpp"
+
 namespace fltsim::flt {
 
 namespace {
@@ -171,8 +173,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltRegisterFilter(PDRIVER_OBJECT Driver, const FLT
                                                 PFLT_FILTER *RetFilter) {
     KernelCall call("FltRegisterFilter", APC_LEVEL);
     *RetFilter = nullptr;
-    if (fault("FltRegisterFilter")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("FltRegisterFilter")) {
+        return *failure;
     }
     auto &m = manager();
     fltsim::flt::Driver *driver = driver_of(Driver);
@@ -221,8 +223,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltRegisterFilter(PDRIVER_OBJECT Driver, const FLT
 FLTSIM_KERNEL NTSTATUS FLTAPI FltStartFiltering(PFLT_FILTER Filter) {
     KernelCall call("FltStartFiltering", APC_LEVEL);
     const auto filter = filter_of(Filter, "FltStartFiltering");
-    if (fault("FltStartFiltering")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("FltStartFiltering")) {
+        return *failure;
     }
     if (filter->unregistering) {
         return STATUS_FLT_DELETING_OBJECT;

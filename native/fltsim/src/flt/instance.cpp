@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/faults.hpp"
 #include "flt/altitude.hpp"
 
 namespace fltsim::flt {
@@ -305,9 +306,9 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetInstanceInformation(PFLT_INSTANCE Instance,
     if (InformationClass != InstanceFullInformation) {
         unmodelled("FltGetInstanceInformation", "information classes other than InstanceFullInformation");
     }
-    if (fault("FltGetInstanceInformation")) {
+    if (const auto failure = failing("FltGetInstanceInformation")) {
         *BytesReturned = 0;
-        return STATUS_INSUFFICIENT_RESOURCES;
+        return *failure;
     }
     const std::u16string_view texts[] = {instance->name, instance->altitude, instance->volume->volume->device_name,
                                          instance->filter->name};
@@ -341,8 +342,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeName(PFLT_VOLUME Volume, PUNICODE_STRI
                                                PULONG BufferSizeNeeded) {
     KernelCall call("FltGetVolumeName", APC_LEVEL);
     const std::u16string &name = volume_of(Volume, "FltGetVolumeName")->volume->device_name;
-    if (fault("FltGetVolumeName")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("FltGetVolumeName")) {
+        return *failure;
     }
     const auto bytes = static_cast<ULONG>(name.size() * sizeof(char16_t));
     if (BufferSizeNeeded) {
@@ -362,8 +363,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeFromFileObject(PFLT_FILTER Filter, PFI
     KernelCall call("FltGetVolumeFromFileObject", APC_LEVEL);
     filter_of(Filter, "FltGetVolumeFromFileObject");
     *RetVolume = nullptr;
-    if (fault("FltGetVolumeFromFileObject")) {
-        return STATUS_INVALID_PARAMETER;
+    if (const auto failure = failing("FltGetVolumeFromFileObject")) {
+        return *failure;
     }
     const auto file = io::FileObject::from_native(FileObject);
     if (!file || !file->volume) {

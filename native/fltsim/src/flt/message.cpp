@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/faults.hpp"
 #include "ke/state.hpp"
 
 namespace fltsim::flt {
@@ -204,8 +205,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSendMessage(PFLT_FILTER Filter, PFLT_PORT *Clie
         bugcheck("MSG-02 timeout of zero", kApi,
                  "the documents disagree whether 0 waits for ever or not at all: pass null or a time");
     }
-    if (fault(kApi)) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing(kApi)) {
+        return *failure;
     }
     const auto connection = client_port(*ClientPort, kApi);
     if (!connection || !connection->open()) {

@@ -9,6 +9,7 @@
 
 #include <cstring>
 
+#include "core/faults.hpp"
 #include "fs/file_system.hpp"
 
 namespace fltsim::flt {
@@ -90,8 +91,8 @@ NTSTATUS query(const CallRecord &call, FLT_FILE_NAME_OPTIONS options, PFLT_FILE_
         }
         unmodelled("FltGetFileNameInformation", "short names");
     }
-    if (fault("FltGetFileNameInformation")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("FltGetFileNameInformation")) {
+        return *failure;
     }
     std::u16string path = operation.file->name;
     if (operation.file->fcb && !pre_create) {
@@ -173,8 +174,8 @@ FLTSIM_KERNEL VOID FLTAPI FltReleaseFileNameInformation(PFLT_FILE_NAME_INFORMATI
 FLTSIM_KERNEL NTSTATUS FLTAPI FltParseFileNameInformation(PFLT_FILE_NAME_INFORMATION FileNameInformation) {
     KernelCall call("FltParseFileNameInformation", APC_LEVEL);
     record_of(FileNameInformation, "FltParseFileNameInformation");
-    if (fault("FltParseFileNameInformation")) {
-        return STATUS_INVALID_PARAMETER;
+    if (const auto failure = failing("FltParseFileNameInformation")) {
+        return *failure;
     }
     auto &information = *FileNameInformation;
     const std::u16string_view name = view(information.Name);
@@ -217,8 +218,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetDestinationFileNameInformation(PFLT_INSTANCE
     if (current_thread().top_level_irp || executing().irql >= APC_LEVEL) {
         return STATUS_FLT_INVALID_NAME_REQUEST;
     }
-    if (fault(kApi)) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing(kApi)) {
+        return *failure;
     }
     const std::u16string_view target(reinterpret_cast<const char16_t *>(FileName), FileNameLength / sizeof(char16_t));
     io::Volume &volume = *instance->volume->volume;

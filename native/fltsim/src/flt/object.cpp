@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/faults.hpp"
+
 namespace fltsim::flt {
 
 FilterManager::Impl &manager() {
@@ -230,8 +232,8 @@ using namespace fltsim::flt;
 /// Adds a reference to a filter, instance or volume. STATUS_FLT_DELETING_OBJECT when it is going away [CTX-10]. IRQL <= DISPATCH_LEVEL.
 FLTSIM_KERNEL NTSTATUS FLTAPI FltObjectReference(PVOID FltObject) {
     KernelCall call("FltObjectReference");
-    if (fault("FltObjectReference")) {
-        return STATUS_FLT_DELETING_OBJECT;
+    if (const auto failure = failing("FltObjectReference")) {
+        return *failure;
     }
     auto &m = manager();
     if (auto filter = find_object(m.filters, FltObject)) {

@@ -11,6 +11,8 @@
 
 #include <algorithm>
 
+#include "core/faults.hpp"
+
 namespace fltsim::flt {
 
 namespace {
@@ -207,8 +209,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltBuildDefaultSecurityDescriptor(PSECURITY_DESCRI
     KernelCall call("FltBuildDefaultSecurityDescriptor", APC_LEVEL);
     (void)DesiredAccess;
     *SecurityDescriptor = nullptr;
-    if (fault("FltBuildDefaultSecurityDescriptor")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("FltBuildDefaultSecurityDescriptor")) {
+        return *failure;
     }
     constexpr size_t kOpaqueBytes = 128;
     *SecurityDescriptor = manager().memory.allocate(kOpaqueBytes, "security descriptor");
@@ -238,8 +240,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltCreateCommunicationPort(PFLT_FILTER Filter, PFL
     KernelCall call(kApi, PASSIVE_LEVEL);
     const auto filter = filter_of(Filter, kApi);
     *ServerPort = nullptr;
-    if (fault(kApi)) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing(kApi)) {
+        return *failure;
     }
     if (filter->unregistering) {
         return STATUS_FLT_DELETING_OBJECT;

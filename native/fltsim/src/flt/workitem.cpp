@@ -9,6 +9,8 @@
 
 #include "flt/internal.hpp"
 
+#include "core/faults.hpp"
+
 namespace fltsim::flt {
 
 namespace {
@@ -140,8 +142,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltQueueDeferredIoWorkItem(PFLT_DEFERRED_IO_WORKIT
         bugcheck("V4 deferred work item", kApi, describe(*call->operation) + ": the operation was queued already");
     }
     NTSTATUS status = may_post(*call);
-    if (NT_SUCCESS(status) && fault(kApi)) {
-        status = STATUS_FLT_NOT_SAFE_TO_POST_OPERATION;
+    if (NT_SUCCESS(status)) {
+        status = failing(kApi).value_or(status);
     }
     if (!NT_SUCCESS(status)) {
         world().note(describe(*call->operation) + ": queueing refused, " +
@@ -155,7 +157,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltQueueDeferredIoWorkItem(PFLT_DEFERRED_IO_WORKIT
     item.last_filter = call->instance->filter;
     const auto instance = call->instance;
     ++instance->rundown;
-    world().note(describe(*call->operation) + ": queued by " + describe(*instance));
+    world().note(describe(*call->operation) + ": queued by " + describe(*instance) +
+                 (QueueType == CriticalWorkQueue ? ", critical" : ", delayed"));
     queue_work(QueueType == CriticalWorkQueue ? m.critical : m.delayed, [=] {
         item_of(FltWorkItem, "system worker").state = DeferredItem::State::Running;
         {

@@ -18,6 +18,8 @@ class FileSystem {
     virtual void cancel(const std::shared_ptr<io::Operation> &) {}
     /// Normalised name of an open file relative to the volume; fails when the file is gone.
     virtual NTSTATUS query_name(io::FileObject &file, std::u16string *name) = 0;
+    /// The same for the id that a name is with FILE_OPEN_BY_FILE_ID.
+    virtual NTSTATUS query_id_name(std::u16string_view, std::u16string *) { return STATUS_NOT_SUPPORTED; }
 };
 
 } // namespace fltsim::fs

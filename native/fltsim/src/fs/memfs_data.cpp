@@ -11,7 +11,6 @@ namespace fltsim::fs {
 namespace {
 
 constexpr uint64_t WHOLE_FILE = UINT64_MAX;
-constexpr uint64_t MAX_FILE_BYTES = uint64_t{1} << 40;
 
 bool paging(const io::Operation &operation) {
     return (operation.irp_flags & IRP_PAGING_IO) != 0;
@@ -27,6 +26,13 @@ NTSTATUS check_has_data(const io::Operation &operation) {
         unmodelled(io::major_name(operation.major), "reads and writes of a volume");
     }
     return node->directory ? STATUS_INVALID_DEVICE_REQUEST : STATUS_SUCCESS;
+}
+
+/// The requestor waits for this cached read anyway, or there is nothing to wait for.
+bool may_wait(const io::Operation &operation, const Node &node) {
+    const auto &parameters = operation.parameters.Read;
+    const auto offset = static_cast<uint64_t>(parameters.ByteOffset.QuadPart);
+    return operation.synchronous || node.cache->has(offset, std::min<uint64_t>(parameters.Length, node.size - offset));
 }
 
 uint64_t write_offset(const io::Operation &operation, const Node &node) {
@@ -59,7 +65,14 @@ NTSTATUS MemFileSystem::read(const OperationPointer &operation) {
     if (static_cast<uint64_t>(parameters.ByteOffset.QuadPart) >= node.size) {
         return STATUS_END_OF_FILE;
     }
-    return non_cached_flag(*operation) ? non_cached(operation) : cached_read(*operation);
+    const NTSTATUS locks = check_locks(*operation);
+    if (!NT_SUCCESS(locks)) {
+        return locks;
+    }
+    if (non_cached_flag(*operation)) {
+        return non_cached(operation);
+    }
+    return may_wait(*operation, node) ? cached_read(*operation) : read_on_worker(operation);
 }
 
 NTSTATUS MemFileSystem::write(const OperationPointer &operation) {
@@ -68,14 +81,18 @@ NTSTATUS MemFileSystem::write(const OperationPointer &operation) {
         return status;
     }
     if (paging(*operation)) {
-        return paging_write(*operation);
+        return paging_write(operation);
     }
     const auto &parameters = operation->parameters.Write;
     if (parameters.Length == 0) {
         return STATUS_SUCCESS;
     }
-    if (write_offset(*operation, *node_of(*operation->file)) + parameters.Length > MAX_FILE_BYTES) {
+    if (write_offset(*operation, *node_of(*operation->file)) + parameters.Length > max_file_bytes()) {
         return STATUS_DISK_FULL;
+    }
+    const NTSTATUS locks = check_locks(*operation);
+    if (!NT_SUCCESS(locks)) {
+        return locks;
     }
     return non_cached_flag(*operation) ? non_cached(operation) : cached_write(*operation);
 }
@@ -94,7 +111,14 @@ NTSTATUS MemFileSystem::paging_read(io::Operation &operation) {
 }
 
 /// Paging writes never extend the file [FORM-03].
-NTSTATUS MemFileSystem::paging_write(io::Operation &operation) {
+NTSTATUS MemFileSystem::paging_write(const OperationPointer &pointer) {
+    if ((pointer->irp_flags & IRP_SYNCHRONOUS_PAGING_IO) == 0) {
+        return paging_write_later(pointer);
+    }
+    return paging_write_now(*pointer);
+}
+
+NTSTATUS MemFileSystem::paging_write_now(io::Operation &operation) {
     Node &node = *node_of(*operation.file);
     const auto &parameters = operation.parameters.Write;
     const auto offset = static_cast<uint64_t>(parameters.ByteOffset.QuadPart);
@@ -117,9 +141,10 @@ NTSTATUS MemFileSystem::cached_read(io::Operation &operation) {
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    node.times.accessed = now();
+    touch_accessed(file);
     operation.io_status.Information = length;
     advance_position(file, static_cast<int64_t>(offset + length));
+    node.cache->read_ahead(file, offset, length);
     return STATUS_SUCCESS;
 }
 
@@ -140,8 +165,8 @@ NTSTATUS MemFileSystem::cached_write(io::Operation &operation) {
         node.cache->set_extended();
         file.native.Flags |= FO_FILE_SIZE_CHANGED;
     }
-    node.times.written = node.times.changed = now();
-    node.attributes |= FILE_ATTRIBUTE_ARCHIVE;
+    touch_written(file);
+    node.owner().attributes |= FILE_ATTRIBUTE_ARCHIVE;
     file.native.Flags |= FO_FILE_MODIFIED;
     operation.io_status.Information = parameters.Length;
     advance_position(file, static_cast<int64_t>(end));
@@ -159,6 +184,9 @@ bool MemFileSystem::fast_read(io::Operation &operation) {
         return false;
     }
     const auto &parameters = operation.parameters.Read;
+    if (!oplocks_allow_fast_io(operation) || (parameters.Length != 0 && !check_fast_io(operation))) {
+        return false;
+    }
     if (parameters.Length != 0 && static_cast<uint64_t>(parameters.ByteOffset.QuadPart) >= node->size) {
         operation.io_status.Status = STATUS_END_OF_FILE;
         return true;
@@ -171,7 +199,8 @@ bool MemFileSystem::fast_read(io::Operation &operation) {
 bool MemFileSystem::fast_write(io::Operation &operation) {
     const Node *node = node_of(*operation.file);
     if (node == nullptr || !node->cache || !operation.file->cache_initialised || operation.file->write_through ||
-        write_offset(operation, *node) + operation.parameters.Write.Length > MAX_FILE_BYTES) {
+        write_offset(operation, *node) + operation.parameters.Write.Length > max_file_bytes() ||
+        !oplocks_allow_fast_io(operation) || (operation.parameters.Write.Length != 0 && !check_fast_io(operation))) {
         return false;
     }
     const io::TopLevelScope top_level(io::top_level_value(FSRTL_FAST_IO_TOP_LEVEL_IRP));

@@ -18,6 +18,7 @@ constexpr size_t ENTRY_ALIGNMENT = 8;
 struct Entry {
     std::u16string name;
     const Node *node = nullptr;
+    std::u16string short_name;
 };
 
 size_t name_offset(FILE_INFORMATION_CLASS information_class) {
@@ -34,6 +35,8 @@ size_t name_offset(FILE_INFORMATION_CLASS information_class) {
         return offsetof(FILE_ID_BOTH_DIR_INFORMATION, FileName);
     case FileIdFullDirectoryInformation:
         return offsetof(FILE_ID_FULL_DIR_INFORMATION, FileName);
+    case FileIdExtdDirectoryInformation:
+        return offsetof(FILE_ID_EXTD_DIR_INFORMATION, FileName);
     default:
         return 0;
     }
@@ -41,6 +44,7 @@ size_t name_offset(FILE_INFORMATION_CLASS information_class) {
 
 /// The fixed part, up to the name. All classes but FileNamesInformation begin alike.
 void fill_fixed(uint8_t *at, FILE_INFORMATION_CLASS information_class, const Entry &entry, size_t fixed_bytes) {
+    static_assert(sizeof(FILE_ID_BOTH_DIR_INFORMATION) >= sizeof(FILE_ID_EXTD_DIR_INFORMATION));
     std::array<uint8_t, sizeof(FILE_ID_BOTH_DIR_INFORMATION)> bytes{};
     const auto name_bytes = static_cast<ULONG>(entry.name.size() * sizeof(WCHAR));
     const Node &node = *entry.node;
@@ -58,6 +62,10 @@ void fill_fixed(uint8_t *at, FILE_INFORMATION_CLASS information_class, const Ent
         information.AllocationSize.QuadPart = static_cast<int64_t>(node.allocation);
         information.FileAttributes = node.visible_attributes();
         information.FileNameLength = name_bytes;
+        // A reparse point has no extended attributes: its tag is shown in their place.
+        information.EaSize = node.reparse.empty() ? node.ea_bytes() : node.reparse_tag();
+        information.ShortNameLength = static_cast<CCHAR>(entry.short_name.size() * sizeof(WCHAR));
+        memcpy(information.ShortName, entry.short_name.data(), entry.short_name.size() * sizeof(WCHAR));
         information.FileId.QuadPart = static_cast<int64_t>(node.id);
         memcpy(bytes.data(), &information, sizeof information);
         if (information_class == FileIdFullDirectoryInformation) {
@@ -65,6 +73,13 @@ void fill_fixed(uint8_t *at, FILE_INFORMATION_CLASS information_class, const Ent
             memcpy(&full, &information, offsetof(FILE_ID_FULL_DIR_INFORMATION, FileId));
             full.FileId = information.FileId;
             memcpy(bytes.data(), &full, fixed_bytes);
+        } else if (information_class == FileIdExtdDirectoryInformation) {
+            FILE_ID_EXTD_DIR_INFORMATION extended{};
+            memcpy(&extended, &information, offsetof(FILE_ID_EXTD_DIR_INFORMATION, EaSize));
+            extended.EaSize = node.ea_bytes();
+            extended.ReparsePointTag = node.reparse_tag();
+            memcpy(extended.FileId.Identifier, &node.id, sizeof node.id);
+            memcpy(bytes.data(), &extended, fixed_bytes);
         }
     }
     memcpy(at, bytes.data(), fixed_bytes);
@@ -78,8 +93,8 @@ bool next_entry(const Node &directory, const OpenState &open, Entry *entry, uint
         for (; *dots < 2; ++*dots) {
             const std::u16string_view name = *dots == 0 ? u"." : u"..";
             if (name_matches(open.pattern, name)) {
-                *entry = {std::u16string(name),
-                          *dots == 0 || directory.parent == nullptr ? &directory : directory.parent};
+                const Node *parent = directory.links.empty() ? nullptr : directory.links[0]->parent;
+                *entry = {std::u16string(name), *dots == 0 || parent == nullptr ? &directory : parent, {}};
                 ++*dots;
                 return true;
             }
@@ -87,8 +102,10 @@ bool next_entry(const Node &directory, const OpenState &open, Entry *entry, uint
     }
     for (auto at = directory.children.upper_bound(open.last); at != directory.children.end(); ++at) {
         *last = at->first;
-        if (!at->second->unlinked && name_matches(open.pattern, at->second->name)) {
-            *entry = {at->second->name, at->second.get()};
+        const Link &link = *at->second;
+        if (name_matches(open.pattern, link.name) ||
+            (!link.short_name.empty() && name_matches(open.pattern, link.short_name))) {
+            *entry = {link.name, link.node.get(), link.short_name};
             return true;
         }
     }
@@ -105,7 +122,7 @@ NTSTATUS MemFileSystem::query_directory(io::Operation &operation) {
     }
     const auto &parameters = operation.parameters.DirectoryControl.QueryDirectory;
     const size_t fixed_bytes = name_offset(parameters.FileInformationClass);
-    if (fixed_bytes == 0) {
+    if (fixed_bytes == 0 || (!ntfs() && parameters.FileInformationClass == FileIdExtdDirectoryInformation)) {
         return STATUS_INVALID_INFO_CLASS;
     }
     if (parameters.Length < fixed_bytes) {
@@ -113,7 +130,13 @@ NTSTATUS MemFileSystem::query_directory(io::Operation &operation) {
     }
     OpenState &open = *open_of(file);
     const bool first_query = !open.listing;
-    if (first_query && parameters.FileName != nullptr) {
+    const bool from_index = (operation.operation_flags & SL_INDEX_SPECIFIED) != 0 && parameters.FileName != nullptr;
+    if (from_index) {
+        // Resumes behind the name that the caller saw last: indexes say nothing here, as on NTFS.
+        open.dots_listed = 2;
+        open.last = fold({reinterpret_cast<const char16_t *>(parameters.FileName->Buffer),
+                          parameters.FileName->Length / sizeof(WCHAR)});
+    } else if (first_query && parameters.FileName != nullptr) {
         open.pattern.assign(reinterpret_cast<const char16_t *>(parameters.FileName->Buffer),
                             parameters.FileName->Length / sizeof(WCHAR));
     }
@@ -152,7 +175,6 @@ NTSTATUS MemFileSystem::query_directory(io::Operation &operation) {
         used = at + fixed_bytes + name_bytes;
         open.dots_listed = dots;
         open.last = last;
-        open.listed_any = true;
         if ((operation.operation_flags & SL_RETURN_SINGLE_ENTRY) != 0) {
             break;
         }

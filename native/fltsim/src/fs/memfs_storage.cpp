@@ -11,6 +11,7 @@
 #include "fs/memfs.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace fltsim::fs {
 
@@ -66,10 +67,21 @@ void MemFileSystem::transfer(io::Operation &operation) {
     }
     node.write_disk(offset, data, parameters.Length);
     node.cache->refresh(offset, data, parameters.Length);
-    node.attributes |= FILE_ATTRIBUTE_ARCHIVE;
+    node.owner().attributes |= FILE_ATTRIBUTE_ARCHIVE;
     file.native.Flags |= FO_FILE_MODIFIED;
     operation.io_status.Information = parameters.Length;
     advance_position(file, static_cast<int64_t>(end));
+}
+
+NTSTATUS MemFileSystem::paging_write_later(const OperationPointer &operation) {
+    manager_.world.queue_dpc(
+        [this, operation] {
+            const KernelCall call("storage DPC");
+            operation->io_status.Status = paging_write_now(*operation);
+            manager_.world.flt->complete(operation);
+        },
+        due_100ns(manager_.world));
+    return STATUS_PENDING;
 }
 
 NTSTATUS MemFileSystem::non_cached(const OperationPointer &operation) {
@@ -90,7 +102,7 @@ NTSTATUS MemFileSystem::non_cached(const OperationPointer &operation) {
         }
     }
     if (!reads) {
-        node.times.written = node.times.changed = now();
+        touch_written(file);
     }
     if (operation->cancel_requested) {
         return STATUS_CANCELLED;
@@ -124,6 +136,11 @@ NTSTATUS MemFileSystem::non_cached(const OperationPointer &operation) {
 }
 
 void MemFileSystem::cancel(const OperationPointer &operation) {
+    if (operation->cancel_routine) {
+        const auto routine = std::exchange(operation->cancel_routine, nullptr);
+        routine();
+        return;
+    }
     StorageRequest *request = request_of(*operation);
     if (request == nullptr || request->finished) {
         return;

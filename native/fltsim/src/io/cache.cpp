@@ -42,6 +42,7 @@ bool Cache::missing(uint64_t index) const {
 void Cache::set_dirty(Page &page, bool dirty) {
     if (page.dirty != dirty) {
         page.dirty = dirty;
+        page.by_view = false;
         dirty ? ++dirty_pages_ : --dirty_pages_;
     }
 }
@@ -53,13 +54,20 @@ void Cache::schedule() {
     }
 }
 
+void Cache::schedule_mapped() {
+    const auto link = link_.lock();
+    if (link && link->manager != nullptr && dirty()) {
+        link->manager->write_mapped_later(shared_from_this());
+    }
+}
+
 bool Cache::take_extended() {
     return std::exchange(extended_, false);
 }
 
 void Cache::initialise(FileObject &file) {
-    if (file.cache_initialised) {
-        return;
+    if (file.cache_initialised || file.cleanup_done) {
+        return; // after cleanup nobody would end it
     }
     file.cache_initialised = true;
     file.native.PrivateCacheMap = this;
@@ -197,6 +205,7 @@ NTSTATUS Cache::write(FileObject &file, uint64_t offset, const void *from, uint3
         memcpy(memory(at / PAGE, target) + in_page, in, part);
         target.valid = true;
         set_dirty(target, true);
+        target.by_view = false;
         in += part;
         at += part;
     }
@@ -204,44 +213,56 @@ NTSTATUS Cache::write(FileObject &file, uint64_t offset, const void *from, uint3
     return STATUS_SUCCESS;
 }
 
-NTSTATUS Cache::write_run(FileObject &file, uint64_t first, uint64_t count) {
-    std::vector<uint8_t> bounce(count * PAGE);
+/// Copies the pages and counts them as clean, and as being written.
+void Cache::take_run(uint64_t first, uint64_t count, uint8_t *to) {
     for (uint64_t i = 0; i < count; ++i) {
         Page &source = page(first + i);
-        memcpy(bounce.data() + i * PAGE, memory(first + i, source), PAGE);
+        memcpy(to + i * PAGE, memory(first + i, source), PAGE);
         set_dirty(source, false);
     }
     ++writes_in_flight_;
+}
+
+void Cache::end_run(uint64_t first, uint64_t count, NTSTATUS status, bool by_view) {
+    --writes_in_flight_;
+    world().wake(this);
+    if (NT_SUCCESS(status)) {
+        return;
+    }
+    for (uint64_t i = 0; i < count; ++i) {
+        const auto found = pages_.find(first + i);
+        if (found != pages_.end() && found->second.valid) {
+            set_dirty(found->second, true);
+            found->second.by_view = by_view;
+        }
+    }
+}
+
+NTSTATUS Cache::write_run(FileObject &file, uint64_t first, uint64_t count) {
+    std::vector<uint8_t> bounce(count * PAGE);
+    take_run(first, count, bounce.data());
     const auto link = link_.lock();
     const NTSTATUS status = link->manager->paging_io(IRP_MJ_WRITE, *backing(file), first * PAGE, bounce.data(),
                                                      static_cast<uint32_t>(bounce.size()));
-    --writes_in_flight_;
-    world().wake(this);
-    if (!NT_SUCCESS(status)) {
-        for (uint64_t i = 0; i < count; ++i) {
-            const auto found = pages_.find(first + i);
-            if (found != pages_.end() && found->second.valid) {
-                set_dirty(found->second, true);
-            }
-        }
-    }
+    end_run(first, count, status, false);
     return status;
 }
 
-NTSTATUS Cache::write_dirty(FileObject &file, uint64_t offset, uint64_t length) {
+NTSTATUS Cache::write_dirty(FileObject &file, uint64_t offset, uint64_t length, bool views_too) {
     const auto keep = shared_from_this();
     collect_mapped_changes();
     NTSTATUS result = STATUS_SUCCESS;
     const uint64_t end = length > UINT64_MAX - offset - PAGE ? UINT64_MAX / PAGE : pages_of(offset + length);
     for (auto at = pages_.lower_bound(offset / PAGE); at != pages_.end() && at->first < end;) {
-        if (!at->second.dirty) {
+        const auto due = [views_too](const Page &page) { return page.dirty && (views_too || !page.by_view); };
+        if (!due(at->second)) {
             ++at;
             continue;
         }
         const uint64_t first = at->first;
         uint64_t count = 0;
         while (count < MAX_TRANSFER_PAGES && at != pages_.end() && at->first == first + count && at->first < end &&
-               at->second.dirty) {
+               due(at->second)) {
             ++count;
             ++at;
         }
@@ -265,7 +286,7 @@ NTSTATUS Cache::flush(FileObject &file, uint64_t offset, uint64_t length) {
     if (!NT_SUCCESS(acquired)) {
         return acquired;
     }
-    const NTSTATUS status = write_dirty(file, offset, length);
+    const NTSTATUS status = write_dirty(file, offset, length, true);
     // Pages that another thread is writing are clean here, but not on disk yet.
     world().block(this, [this] { return writes_in_flight_ == 0; });
     link->manager->fs_filter(IRP_MJ_RELEASE_FOR_CC_FLUSH, *target);
@@ -333,7 +354,6 @@ void Cache::remove_section(bool writable) {
     if (--sections_ == 0) {
         move_to_heap();
     }
-    schedule();
     release_backing();
 }
 
@@ -346,11 +366,12 @@ void Cache::collect_mapped_changes() {
     for (auto at = pages_.begin(); at != pages_.end() && at->first < end; ++at) {
         if (at->second.valid && !at->second.dirty && !file_.same_on_disk(at->first, memory(at->first, at->second))) {
             set_dirty(at->second, true);
+            at->second.by_view = true;
             changed = true;
         }
     }
     if (changed) {
-        schedule();
+        schedule_mapped();
     }
 }
 

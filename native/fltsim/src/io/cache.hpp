@@ -46,13 +46,23 @@ class Cache : public std::enable_shared_from_this<Cache> {
     NTSTATUS write(FileObject &file, uint64_t offset, const void *from, uint32_t length);
     /// CcFlushCache in this thread, inside IRP_MJ_ACQUIRE/RELEASE_FOR_CC_FLUSH. What changed until now is on disk after it.
     NTSTATUS flush(FileObject &file, uint64_t offset, uint64_t length);
+    /// Whether a read of the range needs no paging I/O.
+    bool has(uint64_t offset, uint64_t length) const;
+    /// After a cached read: reads ahead on a worker of the cache manager when `file` is read sequentially [SEQ-03].
+    void read_ahead(FileObject &file, uint64_t offset, uint64_t length);
+    /// The mapped page writer's part: asynchronous paging writes of all that views have changed, inside
+    /// IRP_MJ_ACQUIRE/RELEASE_FOR_MOD_WRITE [SEQ-12].
+    NTSTATUS write_mapped(FileObject &file);
     /// The lazy writer's part: no FS-filter operations.
-    NTSTATUS write_dirty(FileObject &file, uint64_t offset, uint64_t length);
+    /// views_too: also what only views have changed, which otherwise is the mapped page writer's.
+    NTSTATUS write_dirty(FileObject &file, uint64_t offset, uint64_t length, bool views_too);
     /// Non-cached I/O changed the disk: pages that are here follow.
     void refresh(uint64_t offset, const uint8_t *data, uint64_t length);
     /// The end of the file moved down: later pages go, the rest of the last one becomes zero.
     void truncate(uint64_t new_size);
     bool dirty() const { return dirty_pages_ != 0; }
+    /// Whether anything is dirty that is the lazy writer's.
+    bool lazily_dirty() const;
 
     // ---- sections ------------------------------------------------------------------------------------------------------------
     /// False when the file is already mapped and the region cannot hold that size.
@@ -62,7 +72,7 @@ class Cache : public std::enable_shared_from_this<Cache> {
     uint8_t *address(uint64_t offset) { return region_->data() + offset; }
     /// Reads the missing pages of the range.
     NTSTATUS page_in(FileObject &file, uint64_t offset, uint64_t length);
-    /// Marks the pages that views have changed; schedules the lazy writer when there are any.
+    /// Marks the pages that views have changed; schedules the mapped page writer when there are any.
     void collect_mapped_changes();
 
     /// What paging I/O is sent to; `fallback` when nobody initialised caching.
@@ -83,6 +93,7 @@ class Cache : public std::enable_shared_from_this<Cache> {
         std::unique_ptr<uint8_t[]> heap; ///< null while the page lies in the region
         bool valid = false;
         bool dirty = false;
+        bool by_view = false; ///< dirty, and nobody but views wrote it since it was clean
     };
     Page &page(uint64_t index);
     uint8_t *memory(uint64_t index, Page &page);
@@ -91,6 +102,10 @@ class Cache : public std::enable_shared_from_this<Cache> {
     void move_to_region();
     void move_to_heap();
     void schedule();
+    void schedule_mapped();
+    void take_run(uint64_t first, uint64_t count, uint8_t *to);
+    void end_run(uint64_t first, uint64_t count, NTSTATUS status, bool by_view);
+    NTSTATUS write_mapped_run(FileObject &file, uint64_t first, uint64_t count);
     void set_backing(FileObject &file);
     NTSTATUS write_run(FileObject &file, uint64_t first, uint64_t count);
     CachedFile &file_;
@@ -102,6 +117,7 @@ class Cache : public std::enable_shared_from_this<Cache> {
     uint32_t users_ = 0; ///< file objects with caching initialised
     size_t dirty_pages_ = 0;
     bool extended_ = false;
+    bool reading_ahead_ = false;
     uint32_t writes_in_flight_ = 0;
     uint64_t generation_ = 0; ///< of changes that paging reads on their way do not know of
     std::shared_ptr<FileObject> backing_;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: opening files [SEQ-01], also the parent of a rename's target [SEQ-15].
+// This module provides: opening files [SEQ-01], also the parent of a rename's target [SEQ-15]. What follows STATUS_REPARSE is in reparse.cpp.
 
 #include "io/internal.hpp"
+#include "io/security.hpp"
+
+#include <cstring>
 
 namespace fltsim::io {
 
@@ -62,15 +65,10 @@ ULONG file_object_flags(ULONG options) {
 
 } // namespace
 
-NTSTATUS IoManager::Impl::open(const Open &open, std::shared_ptr<FileObject> *opened, ULONG_PTR *information) {
-    constexpr size_t MAX_NAME_CHARS = 0x7FFE;
-    if (open.name.size() > MAX_NAME_CHARS) {
-        return STATUS_OBJECT_NAME_INVALID;
-    }
+std::shared_ptr<FileObject> IoManager::Impl::make_file_object(const Open &open) {
     const auto file = std::make_shared<FileObject>();
     file->volume = open.volume;
     file->mount = open.volume->mounts;
-    file->name = open.name;
     file->link = link;
     file->granted_access = open.access;
     file->share_access = open.share;
@@ -78,17 +76,47 @@ NTSTATUS IoManager::Impl::open(const Open &open, std::shared_ptr<FileObject> *op
     file->synchronous = (open.options & SYNCHRONOUS_OPTIONS) != 0;
     file->no_buffering = (open.options & FILE_NO_INTERMEDIATE_BUFFERING) != 0;
     file->write_through = (open.options & FILE_WRITE_THROUGH) != 0;
+    file->maximum_allowed = open.maximum_allowed;
+    file->related = open.root;
+    const bool by_id = (open.options & FILE_OPEN_BY_FILE_ID) != 0;
     FILE_OBJECT &native = file->native;
+    if (by_id) {
+        file->given_name = open.name;
+        if (!NT_SUCCESS(open.volume->file_system->query_id_name(open.name, &file->name))) {
+            file->name = open.name; // the file system says what is wrong with it
+        }
+    } else if (open.root) {
+        file->given_name = open.name;
+        if (!NT_SUCCESS(open.volume->file_system->query_name(*open.root, &file->name))) {
+            file->name = open.root->name;
+        }
+        if (!open.name.empty() && open.name.front() != u':') {
+            file->name += file->name.ends_with(u'\\') ? u"" : u"\\";
+        }
+        file->name += open.name;
+    } else {
+        file->name = open.name;
+    }
+    const bool given = by_id || open.root;
+    std::u16string &shown = given ? file->given_name : file->name;
     native.DeviceObject = &open.volume->device;
-    native.Flags = file_object_flags(open.options) | (open.name.empty() ? FO_VOLUME_OPEN : 0);
-    native.FileName.Buffer = reinterpret_cast<PWCH>(file->name.data());
-    native.FileName.Length = static_cast<USHORT>(file->name.size() * sizeof(WCHAR));
+    native.RelatedFileObject = open.root ? &open.root->native : nullptr;
+    const bool volume_open =
+        !by_id && open.name.empty() && (!open.root || (open.root->native.Flags & FO_VOLUME_OPEN) != 0);
+    native.Flags = file_object_flags(open.options) | (volume_open ? FO_VOLUME_OPEN : 0);
+    native.FileName.Buffer = reinterpret_cast<PWCH>(shown.data());
+    native.FileName.Length = static_cast<USHORT>(shown.size() * sizeof(WCHAR));
     native.FileName.MaximumLength = native.FileName.Length;
+    return file;
+}
 
+std::shared_ptr<Operation> IoManager::Impl::create_operation(const Open &open, FileObject &file) const {
     const auto operation =
-        irp(IRP_MJ_CREATE, *file, open.mode, IRP_CREATE_OPERATION | IRP_SYNCHRONOUS_API | IRP_DEFER_IO_COMPLETION);
+        irp(IRP_MJ_CREATE, file, open.mode, IRP_CREATE_OPERATION | IRP_SYNCHRONOUS_API | IRP_DEFER_IO_COMPLETION);
     operation->operation_flags = open.operation_flags;
-    operation->system_buffer.resize(sizeof(IO_SECURITY_CONTEXT));
+    // The extended attributes lie behind the security context.
+    const size_t ea_at = sizeof(IO_SECURITY_CONTEXT);
+    operation->system_buffer.resize(ea_at + open.ea.size());
     auto *security = reinterpret_cast<IO_SECURITY_CONTEXT *>(operation->system_buffer.data());
     security->DesiredAccess = open.access;
     security->FullCreateOptions = open.options;
@@ -98,57 +126,119 @@ NTSTATUS IoManager::Impl::open(const Open &open, std::shared_ptr<FileObject> *op
     parameters.Options = (open.disposition << DISPOSITION_SHIFT) | open.options;
     parameters.FileAttributes = static_cast<USHORT>(open.attributes);
     parameters.ShareAccess = static_cast<USHORT>(open.share);
-
-    file->references = 1; // the handle's
-    const NTSTATUS status = send_and_wait(operation);
-    *information = operation->io_status.Information;
-    if (status == STATUS_REPARSE) {
-        unmodelled("IRP_MJ_CREATE", "a create that was completed with STATUS_REPARSE");
+    parameters.AllocationSize.QuadPart = open.allocation;
+    if (!open.ea.empty()) {
+        memcpy(operation->system_buffer.data() + ea_at, open.ea.data(), open.ea.size());
+        parameters.EaBuffer = operation->system_buffer.data() + ea_at;
+        parameters.EaLength = static_cast<ULONG>(open.ea.size());
     }
-    if (!NT_SUCCESS(status)) {
-        *information = 0;
-        if ((native.Flags & FO_FILE_OPEN_CANCELLED) != 0) {
-            file->close_sent = true; // FltCancelFileOpen has cleaned it up and closed it
-        } else if (file->opened) {
-            // A filter turned the status and did not call FltCancelFileOpen: on Windows the open stays behind in the file system.
-            world.note("create of " + file->describe() +
-                       " failed above the file system without FltCancelFileOpen; it is cleaned up and closed");
-            cleanup(file);
+    operation->security_descriptor = open.security_descriptor;
+    return operation;
+}
+
+NTSTATUS IoManager::Impl::open(Open open, std::shared_ptr<FileObject> *opened, ULONG_PTR *information) {
+    constexpr size_t MAX_NAME_CHARS = 0x7FFE;
+    constexpr unsigned MAX_REPARSES = 63;
+    *information = 0;
+    for (unsigned reparses = 0;; ++reparses) {
+        if (open.name.size() > MAX_NAME_CHARS) {
+            return STATUS_OBJECT_NAME_INVALID;
         }
+        const auto file = make_file_object(open);
+        const auto operation = create_operation(open, *file);
+        file->references = 1; // the handle's
+        const NTSTATUS status = send_and_wait(operation);
+        FILE_OBJECT &native = file->native;
+        native.RelatedFileObject = nullptr; // means something during the create only
+        file->related.reset();
+        if (status == STATUS_REPARSE) {
+            if (reparses == MAX_REPARSES) {
+                return STATUS_REPARSE_POINT_NOT_RESOLVED;
+            }
+            const NTSTATUS followed = follow(*operation, &open);
+            if (!NT_SUCCESS(followed)) {
+                return followed;
+            }
+            continue;
+        }
+        if (!NT_SUCCESS(status)) {
+            if ((native.Flags & FO_FILE_OPEN_CANCELLED) != 0) {
+                file->close_sent = true; // FltCancelFileOpen has cleaned it up and closed it
+            } else if (file->opened) {
+                // A filter turned the status and did not call FltCancelFileOpen: on Windows the open stays behind in the file system.
+                world.note("create of " + file->describe() +
+                           " failed above the file system without FltCancelFileOpen; it is cleaned up and closed");
+                cleanup(file);
+            }
+            return status;
+        }
+        if (!file->opened) {
+            bugcheck("INVALID_CREATE_STATUS", "IRP_MJ_CREATE",
+                     "a filter completed the create of " + file->describe() +
+                         " with success, but no file system opened it");
+        }
+        native.Flags |= FO_HANDLE_CREATED;
+        *information = operation->io_status.Information;
+        *opened = file;
         return status;
     }
-    if (!file->opened) {
-        bugcheck("INVALID_CREATE_STATUS", "IRP_MJ_CREATE",
-                 "a filter completed the create of " + file->describe() +
-                     " with success, but no file system opened it");
+}
+
+NTSTATUS IoManager::Impl::resolve_name(const std::u16string &name, const std::shared_ptr<FileObject> &root,
+                                       Open *open) {
+    if (!root) {
+        return resolve(name, &open->volume, &open->name);
     }
-    native.Flags |= FO_HANDLE_CREATED;
-    *opened = file;
-    return status;
+    const bool by_id = (open->options & FILE_OPEN_BY_FILE_ID) != 0;
+    if (!by_id && !name.empty() && name.front() == u'\\') {
+        return STATUS_INVALID_PARAMETER;
+    }
+    open->volume = root->volume;
+    open->name = name;
+    open->root = root;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS IoManager::create_file(const CreateFile &request, std::shared_ptr<FileObject> *file, ULONG_PTR *information) {
+    *information = 0;
+    if (!parameters_valid(request.access, request.share, request.disposition, request.options)) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    Impl::Open open;
+    open.options = request.options;
+    const NTSTATUS status = impl_->resolve_name(request.name, request.root, &open);
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
+    open.access = map_generic(request.access);
+    open.maximum_allowed = (request.access & static_cast<ACCESS_MASK>(MAXIMUM_ALLOWED)) != 0;
+    open.attributes = request.attributes;
+    open.share = request.share;
+    open.disposition = request.disposition;
+    open.allocation = request.allocation;
+    open.ea = request.ea;
+    if (request.security_descriptor != nullptr) {
+        const NTSTATUS captured = capture_security(request.security_descriptor, &open.security_descriptor);
+        if (!NT_SUCCESS(captured)) {
+            return captured;
+        }
+    }
+    open.mode = request.mode;
+    return impl_->open(std::move(open), file, information);
 }
 
 NTSTATUS IoManager::create(std::u16string_view nt_path, ACCESS_MASK access, ULONG attributes, ULONG share,
                            ULONG disposition, ULONG options, KPROCESSOR_MODE mode, std::shared_ptr<FileObject> *file,
                            ULONG_PTR *information) {
-    *information = 0;
-    if (!parameters_valid(access, share, disposition, options)) {
-        return STATUS_INVALID_PARAMETER;
-    }
-    if ((options & FILE_OPEN_BY_FILE_ID) != 0) {
-        unmodelled("NtCreateFile", "FILE_OPEN_BY_FILE_ID");
-    }
-    Impl::Open open;
-    const NTSTATUS status = impl_->resolve(nt_path, &open.volume, &open.name);
-    if (!NT_SUCCESS(status)) {
-        return status;
-    }
-    open.access = map_generic(access);
-    open.attributes = attributes;
-    open.share = share;
-    open.disposition = disposition;
-    open.options = options;
-    open.mode = mode;
-    return impl_->open(open, file, information);
+    CreateFile request;
+    request.name = nt_path;
+    request.access = access;
+    request.attributes = attributes;
+    request.share = share;
+    request.disposition = disposition;
+    request.options = options;
+    request.mode = mode;
+    return create_file(request, file, information);
 }
 
 } // namespace fltsim::io

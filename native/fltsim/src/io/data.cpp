@@ -26,24 +26,6 @@ bool aligned(const FileObject &file, int64_t offset, ULONG length) {
     return !file.no_buffering || (length % fs::SECTOR_BYTES == 0 && (offset < 0 || offset % fs::SECTOR_BYTES == 0));
 }
 
-/// Waits for a synchronous handle's request, or answers STATUS_PENDING.
-NTSTATUS finish(IoManager::Impl &impl, FileObject &file, const std::shared_ptr<Operation> &operation,
-                const AsyncBlock *async, IO_STATUS_BLOCK *iosb) {
-    const bool asynchronous = !file.synchronous && async != nullptr;
-    NTSTATUS status;
-    if (asynchronous) {
-        const auto request = impl.send(operation, async);
-        status = request->completed ? operation->io_status.Status : STATUS_PENDING;
-    } else {
-        status = impl.send_and_wait(operation);
-    }
-    if (status != STATUS_PENDING) {
-        *iosb = operation->io_status;
-        iosb->Status = status;
-    }
-    return status;
-}
-
 } // namespace
 
 NTSTATUS IoManager::read(FileObject &file, void *buffer, ULONG length, const int64_t *offset, const AsyncBlock *async,
@@ -78,7 +60,7 @@ NTSTATUS IoManager::read(FileObject &file, void *buffer, ULONG length, const int
     const ULONG flags = IRP_READ_OPERATION | IRP_DEFER_IO_COMPLETION | (file.no_buffering ? IRP_NOCACHE : 0);
     const auto operation = impl_->irp(IRP_MJ_READ, file, UserMode, flags);
     fill(*operation);
-    return finish(*impl_, file, operation, async, iosb);
+    return impl_->issue(file, operation, async, iosb);
 }
 
 NTSTATUS IoManager::write(FileObject &file, const void *buffer, ULONG length, const int64_t *offset,
@@ -117,16 +99,17 @@ NTSTATUS IoManager::write(FileObject &file, const void *buffer, ULONG length, co
     const auto operation = impl_->irp(IRP_MJ_WRITE, file, UserMode, flags);
     operation->operation_flags = file.write_through ? SL_WRITE_THROUGH : 0;
     fill(*operation);
-    return finish(*impl_, file, operation, async, iosb);
+    return impl_->issue(file, operation, async, iosb);
 }
 
-NTSTATUS IoManager::flush(FileObject &file, IO_STATUS_BLOCK *iosb) {
+NTSTATUS IoManager::flush(FileObject &file, IO_STATUS_BLOCK *iosb, UCHAR minor) {
     *iosb = {};
     if (!has_access(file, FILE_WRITE_DATA | FILE_APPEND_DATA)) {
         return iosb->Status = STATUS_ACCESS_DENIED;
     }
     const FileLock lock(impl_->world, file);
     const auto operation = impl_->irp(IRP_MJ_FLUSH_BUFFERS, file, UserMode, IRP_SYNCHRONOUS_API);
+    operation->minor = minor;
     const NTSTATUS status = impl_->send_and_wait(operation);
     *iosb = operation->io_status;
     return iosb->Status = status;

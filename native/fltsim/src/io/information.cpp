@@ -48,6 +48,17 @@ std::optional<ClassRule> query_rule(FILE_INFORMATION_CLASS information_class) {
         return ClassRule{sizeof(FILE_ATTRIBUTE_TAG_INFORMATION), FILE_READ_ATTRIBUTES};
     case FileIdInformation:
         return ClassRule{sizeof(FILE_ID_INFORMATION), 0};
+    case FileStatInformation:
+        return ClassRule{sizeof(FILE_STAT_INFORMATION), FILE_READ_ATTRIBUTES};
+    case FileAlternateNameInformation:
+    case FileNormalizedNameInformation:
+        return ClassRule{sizeof(FILE_NAME_INFORMATION), 0};
+    case FileCompressionInformation:
+        return ClassRule{sizeof(FILE_COMPRESSION_INFORMATION), 0};
+    case FileHardLinkInformation:
+        return ClassRule{sizeof(FILE_LINKS_INFORMATION), 0};
+    case FileStandardLinkInformation:
+        return ClassRule{sizeof(FILE_STANDARD_LINK_INFORMATION), 0};
     default:
         return std::nullopt;
     }
@@ -72,8 +83,9 @@ std::optional<ClassRule> set_rule(FILE_INFORMATION_CLASS information_class) {
         return ClassRule{sizeof(FILE_END_OF_FILE_INFORMATION), FILE_WRITE_DATA};
     case FileLinkInformation:
     case FileLinkInformationEx:
+        return ClassRule{sizeof(FILE_LINK_INFORMATION), 0};
     case FileValidDataLengthInformation:
-        unmodelled("NtSetInformationFile", "information class " + std::to_string(information_class));
+        return ClassRule{sizeof(FILE_VALID_DATA_LENGTH_INFORMATION), FILE_WRITE_DATA};
     default:
         return std::nullopt;
     }
@@ -134,10 +146,6 @@ void prefill_all(const FileObject &file, std::vector<uint8_t> &buffer) {
 bool fast_query(FILE_INFORMATION_CLASS information_class) {
     return information_class == FileBasicInformation || information_class == FileStandardInformation ||
            information_class == FileNetworkOpenInformation;
-}
-
-ULONG synchronous_api(const FileObject &file) {
-    return file.synchronous ? 0 : IRP_SYNCHRONOUS_API;
 }
 
 } // namespace
@@ -205,21 +213,22 @@ NTSTATUS open_rename_target(IoManager::Impl &impl, const FileObject &file, const
         rename.FileNameLength > length - NAME_AT) {
         return STATUS_INVALID_PARAMETER;
     }
-    if (rename.RootDirectory != nullptr) {
-        unmodelled("NtSetInformationFile", "a rename relative to a directory handle");
-    }
     std::u16string name(rename.FileNameLength / sizeof(WCHAR), u'\0');
     memcpy(name.data(), static_cast<const uint8_t *>(buffer) + NAME_AT, rename.FileNameLength);
-    if (name.front() != u'\\') {
+    if (name.front() == u':' || (name.front() != u'\\' && rename.RootDirectory == nullptr)) {
         return STATUS_SUCCESS;
     }
     IoManager::Impl::Open open;
-    NTSTATUS status = impl.resolve(name, &open.volume, &open.name);
+    std::shared_ptr<FileObject> root;
+    if (rename.RootDirectory != nullptr) {
+        root = impl.world.handles->find_as<FileObject>(rename.RootDirectory);
+        if (!root) {
+            return impl.world.handles->find(rename.RootDirectory) ? STATUS_OBJECT_TYPE_MISMATCH : STATUS_INVALID_HANDLE;
+        }
+    }
+    NTSTATUS status = impl.resolve_name(name, root, &open);
     if (!NT_SUCCESS(status)) {
         return status;
-    }
-    if (open.volume != file.volume) {
-        return STATUS_NOT_SAME_DEVICE;
     }
     open.access = FILE_WRITE_DATA | SYNCHRONIZE;
     open.share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
@@ -228,11 +237,22 @@ NTSTATUS open_rename_target(IoManager::Impl &impl, const FileObject &file, const
     open.operation_flags = SL_OPEN_TARGET_DIRECTORY | SL_FORCE_ACCESS_CHECK;
     open.mode = KernelMode;
     ULONG_PTR information = 0;
-    return impl.open(open, &target->parent, &information);
+    status = impl.open(std::move(open), &target->parent, &information);
+    if (NT_SUCCESS(status) && target->parent->volume != file.volume) {
+        target->close(); // Windows compares the devices when it has both file objects
+        return STATUS_NOT_SAME_DEVICE;
+    }
+    return status;
 }
 
-bool is_rename(FILE_INFORMATION_CLASS information_class) {
-    return information_class == FileRenameInformation || information_class == FileRenameInformationEx;
+/// A rename or a hard link: their structures are laid out alike.
+bool names_a_target(FILE_INFORMATION_CLASS information_class) {
+    return information_class == FileRenameInformation || information_class == FileRenameInformationEx ||
+           information_class == FileLinkInformation || information_class == FileLinkInformationEx;
+}
+
+bool is_ex(FILE_INFORMATION_CLASS information_class) {
+    return information_class == FileRenameInformationEx || information_class == FileLinkInformationEx;
 }
 
 } // namespace
@@ -266,7 +286,7 @@ NTSTATUS IoManager::set_information(FileObject &file, const void *buffer, ULONG 
     parameters.FileInformationClass = information_class;
     parameters.InfoBuffer = operation->system_buffer.data();
     RenameTarget target;
-    if (is_rename(information_class)) {
+    if (names_a_target(information_class)) {
         const NTSTATUS opened = open_rename_target(*impl_, file, buffer, length, &target);
         if (!NT_SUCCESS(opened)) {
             return iosb->Status = opened;
@@ -274,9 +294,9 @@ NTSTATUS IoManager::set_information(FileObject &file, const void *buffer, ULONG 
         parameters.ParentOfTarget = target.parent ? &target.parent->native : nullptr;
         FILE_RENAME_INFORMATION rename;
         memcpy(&rename, buffer, sizeof rename);
-        parameters.ReplaceIfExists = information_class == FileRenameInformation
-                                         ? rename.ReplaceIfExists
-                                         : static_cast<BOOLEAN>((rename.Flags & FILE_RENAME_REPLACE_IF_EXISTS) != 0);
+        parameters.ReplaceIfExists = is_ex(information_class)
+                                         ? static_cast<BOOLEAN>((rename.Flags & FILE_RENAME_REPLACE_IF_EXISTS) != 0)
+                                         : rename.ReplaceIfExists;
     }
     const NTSTATUS status = impl_->send_and_wait(operation);
     *iosb = operation->io_status;
@@ -284,36 +304,58 @@ NTSTATUS IoManager::set_information(FileObject &file, const void *buffer, ULONG 
     return iosb->Status = status;
 }
 
-NTSTATUS IoManager::query_directory(FileObject &file, void *buffer, ULONG length,
-                                    FILE_INFORMATION_CLASS information_class, bool single, std::u16string_view pattern,
-                                    bool restart, IO_STATUS_BLOCK *iosb) {
+NTSTATUS IoManager::query_directory(FileObject &file, const DirectoryQuery &query, const AsyncBlock *async,
+                                    IO_STATUS_BLOCK *iosb) {
     *iosb = {};
     if (!has_access(file, FILE_LIST_DIRECTORY)) {
         return iosb->Status = STATUS_ACCESS_DENIED;
     }
     const FileLock lock(impl_->world, file);
-    const auto operation =
-        impl_->irp(IRP_MJ_DIRECTORY_CONTROL, file, UserMode, IRP_DEFER_IO_COMPLETION | synchronous_api(file));
+    const bool asynchronous = async != nullptr && !file.synchronous;
+    const auto operation = impl_->irp(IRP_MJ_DIRECTORY_CONTROL, file, UserMode,
+                                      IRP_DEFER_IO_COMPLETION | (asynchronous ? 0 : synchronous_api(file)));
     operation->minor = IRP_MN_QUERY_DIRECTORY;
-    operation->operation_flags =
-        static_cast<UCHAR>((single ? SL_RETURN_SINGLE_ENTRY : 0) | (restart ? SL_RESTART_SCAN : 0));
+    operation->operation_flags = query.flags;
     auto &parameters = operation->parameters.DirectoryControl.QueryDirectory;
-    parameters.Length = length;
-    parameters.FileInformationClass = information_class;
-    parameters.DirectoryBuffer = buffer;
-    if (!pattern.empty()) {
+    parameters.Length = query.length;
+    parameters.FileInformationClass = query.information_class;
+    parameters.FileIndex = query.index;
+    parameters.DirectoryBuffer = query.buffer;
+    if (query.pattern) {
         // The pattern's kernel copy lives behind its UNICODE_STRING.
-        operation->system_buffer.resize(sizeof(UNICODE_STRING) + pattern.size() * sizeof(WCHAR));
+        operation->system_buffer.resize(sizeof(UNICODE_STRING) + query.pattern->size() * sizeof(WCHAR));
         auto *name = reinterpret_cast<UNICODE_STRING *>(operation->system_buffer.data());
         name->Buffer = reinterpret_cast<PWCH>(name + 1);
-        name->Length = static_cast<USHORT>(pattern.size() * sizeof(WCHAR));
+        name->Length = static_cast<USHORT>(query.pattern->size() * sizeof(WCHAR));
         name->MaximumLength = name->Length;
-        memcpy(name->Buffer, pattern.data(), name->Length);
+        memcpy(name->Buffer, query.pattern->data(), name->Length);
         parameters.FileName = name;
     }
-    const NTSTATUS status = impl_->send_and_wait(operation);
-    *iosb = operation->io_status;
+    NTSTATUS status;
+    if (asynchronous) {
+        const auto request = impl_->send(operation, async);
+        status = request->completed ? operation->io_status.Status : STATUS_PENDING;
+    } else {
+        status = impl_->send_and_wait(operation);
+    }
+    if (status != STATUS_PENDING) {
+        *iosb = operation->io_status;
+    }
     return iosb->Status = status;
+}
+
+NTSTATUS IoManager::query_directory(FileObject &file, void *buffer, ULONG length,
+                                    FILE_INFORMATION_CLASS information_class, bool single, std::u16string_view pattern,
+                                    bool restart, IO_STATUS_BLOCK *iosb) {
+    DirectoryQuery query;
+    query.buffer = buffer;
+    query.length = length;
+    query.information_class = information_class;
+    query.flags = static_cast<UCHAR>((single ? SL_RETURN_SINGLE_ENTRY : 0) | (restart ? SL_RESTART_SCAN : 0));
+    if (!pattern.empty()) {
+        query.pattern = pattern;
+    }
+    return query_directory(file, query, nullptr, iosb);
 }
 
 } // namespace fltsim::io

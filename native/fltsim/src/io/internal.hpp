@@ -45,6 +45,7 @@ struct MappedView {
     std::shared_ptr<Section> section;
     uint64_t offset = 0;
     uint64_t length = 0;
+    const Process *process = nullptr; ///< that mapped it
 };
 
 struct IoManager::Impl {
@@ -66,12 +67,20 @@ struct IoManager::Impl {
     /// Sends it and waits for its end. IRQL < DISPATCH_LEVEL.
     NTSTATUS send_and_wait(const std::shared_ptr<Operation> &operation);
     void wait(const Request &request);
+    /// The requestor of `async` gets its result: status block, event or file object, completion port. at_once: the call has not returned yet.
+    void tell(FileObject &file, const AsyncBlock &async, const IO_STATUS_BLOCK &result, bool at_once);
+    /// Sends it as the handle and `async` say: waits for its end, or answers STATUS_PENDING and lets `async` be told [POST-27, POST-28].
+    NTSTATUS issue(FileObject &file, const std::shared_ptr<Operation> &operation, const AsyncBlock *async,
+                   IO_STATUS_BLOCK *iosb);
     /// A fast I/O or FS-filter operation on `file`, not sent yet.
     std::shared_ptr<Operation> inline_operation(Form form, UCHAR major, FileObject &file, KPROCESSOR_MODE mode) const;
     /// FS-filter operation without parameters, IRP_MJ_ACQUIRE_FOR_CC_FLUSH and the like. The status of a filter or the file system.
     NTSTATUS fs_filter(UCHAR major, FileObject &file);
     /// Paging I/O in this thread: `length` whole pages. Returns the IRP's status.
     NTSTATUS paging_io(UCHAR major, FileObject &file, uint64_t offset, void *buffer, uint32_t length);
+    /// IoAsynchronousPageWrite: does not wait; `buffer` has to stay until the request is completed.
+    std::shared_ptr<Request> paging_write_asynchronous(FileObject &file, uint64_t offset, const void *buffer,
+                                                       uint32_t length);
 
     // ---- volumes.cpp -----------------------------------------------------------------------------------------------------------
     void make_default_volumes();
@@ -81,20 +90,36 @@ struct IoManager::Impl {
     // ---- create.cpp ------------------------------------------------------------------------------------------------------------
     struct Open {
         Volume *volume = nullptr;
-        std::u16string name;
+        std::u16string name; ///< relative to the volume, or to `root`
+        std::shared_ptr<FileObject> root;
         ACCESS_MASK access = 0;
         ULONG attributes = 0;
         ULONG share = 0;
         ULONG disposition = 0;
         ULONG options = 0;
         UCHAR operation_flags = 0;
+        int64_t allocation = 0;
+        std::vector<uint8_t> ea;
+        std::vector<uint8_t> security_descriptor;
+        bool maximum_allowed = false;
         KPROCESSOR_MODE mode = UserMode;
     };
-    NTSTATUS open(const Open &open, std::shared_ptr<FileObject> *file, ULONG_PTR *information);
+    /// Opens, again for each STATUS_REPARSE on the way [SEQ-01].
+    NTSTATUS open(Open open, std::shared_ptr<FileObject> *file, ULONG_PTR *information);
+    /// Where a name leads: its volume and the path there, or the root that it is relative to.
+    NTSTATUS resolve_name(const std::u16string &name, const std::shared_ptr<FileObject> &root, Open *open);
+    /// A file object for `open` that no file system has seen yet.
+    std::shared_ptr<FileObject> make_file_object(const Open &open);
+    /// IRP_MJ_CREATE of one.
+    std::shared_ptr<Operation> create_operation(const Open &open, FileObject &file) const;
+    /// After STATUS_REPARSE: where to go on.
+    NTSTATUS follow(const Operation &operation, Open *open);
 
     // ---- file_object.cpp -------------------------------------------------------------------------------------------------------
     /// The handle goes away: IRP_MJ_CLEANUP, then IRP_MJ_CLOSE unless something still refers to the file object.
     void cleanup(const std::shared_ptr<FileObject> &file);
+    /// LOCK_CONTROL/UNLOCK_ALL for the locks that `process` has through this file object [SEQ-18].
+    void unlock_all(FileObject &file, Process &process);
     void send_close(const std::shared_ptr<FileObject> &file);
     /// No reference is left: a system thread shall send IRP_MJ_CLOSE.
     void close_later(std::shared_ptr<FileObject> file);
@@ -102,17 +127,28 @@ struct IoManager::Impl {
     // ---- lazy_writer.cpp -------------------------------------------------------------------------------------------------------
     /// The cache has dirty pages: the lazy writer writes them a second from now.
     void write_later(const std::shared_ptr<Cache> &cache);
+    /// Views have changed pages: the mapped page writer writes them some time later [SEQ-12].
+    void write_mapped_later(const std::shared_ptr<Cache> &cache);
+    /// Runs `job` on a worker of the cache manager, in System, with the model lock held.
+    void queue_cache_work(std::function<void()> job);
     void start_daemons();
 
+    std::shared_ptr<FileObject> paging_file; ///< open for ever, once it is
     std::deque<std::shared_ptr<FileObject>> closes;
     std::map<std::shared_ptr<Cache>, uint64_t> dirty; ///< cache -> interrupt time when it is due
     std::vector<std::weak_ptr<Cache>> caches; ///< those that ever had a backing file object
+    std::map<std::shared_ptr<Cache>, uint64_t> mapped; ///< cache with changed views -> interrupt time when it is due
+    std::deque<std::function<void()>> cache_jobs;
+    const char mapped_channel = 0;
+    const char cache_job_channel = 0;
     const char close_channel = 0;
     const char lazy_channel = 0;
 
   private:
     void close_worker();
     void lazy_writer();
+    void mapped_page_writer();
+    void cache_worker();
 };
 
 /// Serialises the operations on a synchronous handle [POST-29]. Nothing for an asynchronous one.
@@ -158,6 +194,11 @@ inline PVOID top_level_value(long long value) {
 
 inline bool has_access(const FileObject &file, ACCESS_MASK any_of) {
     return (file.granted_access & any_of) != 0;
+}
+
+/// For calls that Windows makes synchronous itself: of what an asynchronous handle's IRP has to say so.
+inline ULONG synchronous_api(const FileObject &file) {
+    return file.synchronous ? 0 : IRP_SYNCHRONOUS_API;
 }
 
 /// "minor text" of UTF-16 for notes and reports.

@@ -20,6 +20,10 @@ constexpr uint64_t WHOLE_FILE = UINT64_MAX;
 void IoManager::Impl::start_daemons() {
     constexpr bool DAEMON = true;
     world.spawn("lazy writer", world.system_process(), [this] { lazy_writer(); }, DAEMON);
+    world.spawn("mapped page writer", world.system_process(), [this] { mapped_page_writer(); }, DAEMON);
+    for (const char *name : {"cache worker 0", "cache worker 1"}) {
+        world.spawn(name, world.system_process(), [this] { cache_worker(); }, DAEMON);
+    }
     world.spawn("file closer", world.system_process(), [this] { close_worker(); }, DAEMON);
 }
 
@@ -62,10 +66,10 @@ void IoManager::Impl::lazy_writer() {
             continue;
         }
         const TopLevelScope top_level(top_level_value(FSRTL_CACHE_TOP_LEVEL_IRP));
-        const NTSTATUS status = cache->write_dirty(*file, 0, WHOLE_FILE);
+        const NTSTATUS status = cache->write_dirty(*file, 0, WHOLE_FILE, false);
         if (!NT_SUCCESS(status)) {
             world.note("lazy writer: " + file->describe() + " could not be written; it is tried again");
-            if (cache->dirty()) {
+            if (cache->lazily_dirty()) {
                 write_later(cache);
             }
             continue;
@@ -84,7 +88,7 @@ void IoManager::Impl::lazy_writer() {
             parameters.InfoBuffer = operation->system_buffer.data();
             send_and_wait(operation);
         }
-        if (cache->dirty()) {
+        if (cache->lazily_dirty()) {
             write_later(cache);
         }
         cache->release_backing();

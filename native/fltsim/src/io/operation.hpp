@@ -45,12 +45,28 @@ struct Operation : std::enable_shared_from_this<Operation> {
     /// Kernel copy behind parameters' buffer pointers when the operation is buffered (set/query information, directory
     /// query on the ntfs/fat profile use the caller's memory through `user_buffer` below instead).
     std::vector<uint8_t> system_buffer;
+    /// Where the I/O manager copies the answer in `system_buffer` to when a buffered control has ended without an error; null: nowhere.
+    void *user_output = nullptr;
+    uint32_t user_output_bytes = 0;
+    LARGE_INTEGER lock_length{}; ///< what parameters.LockControl.Length points to
+    /// Describes the caller's buffer of a direct operation.
+    std::unique_ptr<MDL> mdl;
+
+    /// FLT_CALLBACK_DATA::TagData of a create that ended with STATUS_REPARSE: a REPARSE_DATA_BUFFER whose Reserved is the length in bytes of the
+    /// part of the name behind the reparse point. Empty: none.
+    std::vector<uint8_t> tag_data;
+    /// A create's initial security descriptor, self-relative (ACCESS_STATE::SecurityDescriptor on Windows). Empty: none.
+    std::vector<uint8_t> security_descriptor;
 
     State state = State::New;
     bool cancel_requested = false;
 
     /// The I/O manager's completion, run once, after the last post-operation (any thread, IRQL <= DISPATCH_LEVEL).
     std::function<void(Operation &)> on_completed;
+
+    /// The file system's cancel routine while the operation waits there (as by IoSetCancelRoutine). Whoever takes it out ends the operation.
+    /// Model lock held.
+    std::function<void()> cancel_routine;
 
     /// The file system's private continuation state (a copied request that the storage DPC finishes, ...).
     std::shared_ptr<void> fs_state;

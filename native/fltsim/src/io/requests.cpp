@@ -6,7 +6,11 @@
 // one gets STATUS_PENDING when it is not completed at once, and then its status block, event and file object are set at
 // completion. An error that is known at once is only returned [POST-28]. Cancelling reaches the file system only [CANC-06].
 
+#include "io/completion_port.hpp"
 #include "io/internal.hpp"
+
+#include <algorithm>
+#include <cstring>
 
 namespace fltsim::io {
 
@@ -37,22 +41,36 @@ void write_user_status(IO_STATUS_BLOCK *user, const IO_STATUS_BLOCK &result) {
     __atomic_store_n(&user->Status, result.Status, __ATOMIC_RELEASE);
 }
 
-void tell_requestor(World &world, Request &request, FileObject &file) {
-    const AsyncBlock &block = *request.async;
-    if (block.user_iosb != nullptr) {
-        write_user_status(block.user_iosb, request.operation->io_status);
+/// A buffered control's answer goes to the caller's memory.
+void copy_answer(const Operation &operation) {
+    if (operation.user_output == nullptr || NT_ERROR(operation.io_status.Status)) {
+        return;
     }
-    if (block.event) {
-        block.event->signal();
-    } else {
-        file.signal();
-    }
-    if (block.user_iosb != nullptr) {
-        world.wake(block.user_iosb);
+    const size_t bytes = std::min<size_t>(
+        {operation.io_status.Information, operation.user_output_bytes, operation.system_buffer.size()});
+    if (bytes != 0) {
+        memcpy(operation.user_output, operation.system_buffer.data(), bytes);
     }
 }
 
 } // namespace
+
+void IoManager::Impl::tell(FileObject &file, const AsyncBlock &async, const IO_STATUS_BLOCK &result, bool at_once) {
+    if (async.user_iosb != nullptr) {
+        write_user_status(async.user_iosb, result);
+    }
+    if (async.event) {
+        async.event->signal();
+    } else if ((file.native.Flags & FO_SKIP_SET_EVENT) == 0) {
+        file.signal();
+    }
+    if (file.port && async.apc_context != nullptr && !(at_once && (file.native.Flags & FO_SKIP_COMPLETION_PORT) != 0)) {
+        file.port->post({file.port_key, async.apc_context, result});
+    }
+    if (async.user_iosb != nullptr) {
+        world.wake(async.user_iosb);
+    }
+}
 
 std::shared_ptr<Request> IoManager::Impl::send(const std::shared_ptr<Operation> &operation, const AsyncBlock *async) {
     auto request = std::make_shared<Request>();
@@ -75,10 +93,14 @@ std::shared_ptr<Request> IoManager::Impl::send(const std::shared_ptr<Operation> 
         const std::shared_ptr<Request> finished = found->second;
         outstanding.erase(found);
         finished->completed = true;
+        copy_answer(done);
         if (finished->async && finished->returned_pending) {
-            tell_requestor(world, *finished, *done.file);
+            tell(*done.file, *finished->async, done.io_status, false);
         }
         world.wake(finished.get());
+        if (done.requestor != nullptr && done.requestor->process->terminating) {
+            world.wake(done.requestor->process); // its end waits for this
+        }
         if (counted) {
             done.file->dereference();
         }
@@ -88,7 +110,7 @@ std::shared_ptr<Request> IoManager::Impl::send(const std::shared_ptr<Operation> 
         if (!request->completed) {
             request->returned_pending = true;
         } else if (!NT_ERROR(operation->io_status.Status)) {
-            tell_requestor(world, *request, *operation->file);
+            tell(*operation->file, *async, operation->io_status, true);
         }
     }
     return request;
@@ -104,6 +126,23 @@ NTSTATUS IoManager::Impl::send_and_wait(const std::shared_ptr<Operation> &operat
         wait(*request);
     }
     return request->completed ? operation->io_status.Status : STATUS_CANCELLED; // not completed: the world ends
+}
+
+NTSTATUS IoManager::Impl::issue(FileObject &file, const std::shared_ptr<Operation> &operation, const AsyncBlock *async,
+                                IO_STATUS_BLOCK *iosb) {
+    const bool asynchronous = !file.synchronous && async != nullptr;
+    NTSTATUS status;
+    if (asynchronous) {
+        const auto request = send(operation, async);
+        status = request->completed ? operation->io_status.Status : STATUS_PENDING;
+    } else {
+        status = send_and_wait(operation);
+    }
+    if (status != STATUS_PENDING) {
+        *iosb = operation->io_status;
+        iosb->Status = status;
+    }
+    return status;
 }
 
 NTSTATUS IoManager::Impl::fs_filter(UCHAR major, FileObject &file) {
@@ -135,6 +174,16 @@ NTSTATUS IoManager::Impl::paging_io(UCHAR major, FileObject &file, uint64_t offs
     const NTSTATUS status = send_and_wait(operation);
     --thread.kernel_apc_disable;
     return status;
+}
+
+std::shared_ptr<Request> IoManager::Impl::paging_write_asynchronous(FileObject &file, uint64_t offset,
+                                                                    const void *buffer, uint32_t length) {
+    const auto operation = irp(IRP_MJ_WRITE, file, KernelMode, IRP_NOCACHE | IRP_PAGING_IO);
+    auto &parameters = operation->parameters.Write;
+    parameters.Length = length;
+    parameters.ByteOffset.QuadPart = static_cast<int64_t>(offset);
+    parameters.WriteBuffer = const_cast<void *>(buffer);
+    return send(operation, nullptr);
 }
 
 namespace {
@@ -169,8 +218,19 @@ uint32_t IoManager::cancel_synchronous(const Thread &thread) {
         *impl_, [&](const Request &request) { return request.operation->requestor == &thread && !request.async; });
 }
 
+void IoManager::cancel_everything() {
+    cancel_all(*impl_, [](const Request &) { return true; });
+}
+
 uint32_t IoManager::cancel_thread(const Thread &thread) {
     return cancel_all(*impl_, [&](const Request &request) { return request.operation->requestor == &thread; });
+}
+
+uint32_t IoManager::outstanding_of(const Process &process) const {
+    return static_cast<uint32_t>(std::ranges::count_if(impl_->outstanding, [&](const auto &entry) {
+        const Thread *requestor = entry.first->requestor;
+        return requestor != nullptr && requestor->process == &process;
+    }));
 }
 
 FileLock::FileLock(World &world, FileObject &file) : world_(world) {

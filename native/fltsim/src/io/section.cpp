@@ -9,6 +9,7 @@
 
 #include "fs/memfs.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace fltsim::io {
@@ -143,7 +144,7 @@ NTSTATUS IoManager::map_view(Object &section, uint64_t offset, uint64_t length, 
         return status;
     }
     *base = mapped->cache->address(offset);
-    impl_->views.emplace(reinterpret_cast<uintptr_t>(*base), MappedView{keep, offset, length});
+    impl_->views.emplace(reinterpret_cast<uintptr_t>(*base), MappedView{keep, offset, length, executing().process});
     return STATUS_SUCCESS;
 }
 
@@ -166,14 +167,30 @@ NTSTATUS IoManager::flush_view(void *base, uint64_t length) {
     return STATUS_NOT_MAPPED_VIEW;
 }
 
+void IoManager::unmap_views_of(const Process &process) {
+    for (;;) {
+        const auto found =
+            std::ranges::find_if(impl_->views, [&](const auto &entry) { return entry.second.process == &process; });
+        if (found == impl_->views.end()) {
+            return;
+        }
+        const MappedView view = std::move(found->second);
+        impl_->views.erase(found);
+        view.section->cache->collect_mapped_changes();
+    }
+}
+
 NTSTATUS IoManager::unmap_view(void *base) {
-    const auto found = impl_->views.find(reinterpret_cast<uintptr_t>(base));
-    if (found == impl_->views.end()) {
+    const auto [first, last] = impl_->views.equal_range(reinterpret_cast<uintptr_t>(base));
+    if (first == last) {
         return STATUS_NOT_MAPPED_VIEW;
     }
+    // Views of one file share an address here, so which of them is meant cannot be told: one that may be written through stays longest.
+    const auto read_only = std::find_if(first, last, [](const auto &entry) { return !entry.second.section->writable; });
+    const auto found = read_only == last ? first : read_only;
     const MappedView view = std::move(found->second);
     impl_->views.erase(found);
-    view.section->cache->collect_mapped_changes(); // the lazy writer writes them
+    view.section->cache->collect_mapped_changes(); // the mapped page writer writes them
     return STATUS_SUCCESS;
 }
 

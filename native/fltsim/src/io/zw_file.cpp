@@ -2,6 +2,7 @@
 //
 // This module provides: the file services that drivers call.
 
+#include "core/faults.hpp"
 #include "core/registry.hpp"
 #include "io/internal.hpp"
 
@@ -40,8 +41,8 @@ FLTSIM_KERNEL NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredA
                                         POBJECT_ATTRIBUTES ObjectAttributes, PIO_STATUS_BLOCK IoStatusBlock,
                                         ULONG ShareAccess, ULONG OpenOptions) {
     const KernelCall call("ZwOpenFile", PASSIVE_LEVEL);
-    if (fault("ZwOpenFile")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("ZwOpenFile")) {
+        return *failure;
     }
     return open_file("ZwOpenFile", FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, 0, ShareAccess,
                      FILE_OPEN, OpenOptions);

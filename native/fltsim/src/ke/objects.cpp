@@ -6,6 +6,7 @@
 // long as the world, so their references are not counted.
 #include <string>
 
+#include "core/faults.hpp"
 #include "io/io_manager.hpp"
 #include "ke/state.hpp"
 #include "ke/threads.hpp"
@@ -115,8 +116,8 @@ FLTSIM_KERNEL HANDLE NTAPI PsGetProcessId(PEPROCESS Process) {
 FLTSIM_KERNEL NTSTATUS NTAPI PsLookupThreadByThreadId(HANDLE ThreadId, PETHREAD *Thread) {
     KernelCall call("PsLookupThreadByThreadId", APC_LEVEL);
     *Thread = nullptr;
-    if (fault("PsLookupThreadByThreadId")) {
-        return STATUS_INVALID_PARAMETER;
+    if (const auto failure = failing("PsLookupThreadByThreadId")) {
+        return *failure;
     }
     fltsim::Thread *found = world().reference_thread(reinterpret_cast<uintptr_t>(ThreadId));
     if (found == nullptr) {
@@ -192,8 +193,8 @@ FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MAS
         *Object = &current_thread();
         return STATUS_SUCCESS;
     }
-    if (fault("ObReferenceObjectByHandle")) {
-        return STATUS_ACCESS_DENIED;
+    if (const auto failure = failing("ObReferenceObjectByHandle")) {
+        return *failure;
     }
     const std::shared_ptr<fltsim::Object> object = world().handles->find(Handle);
     if (object == nullptr) {

@@ -208,8 +208,20 @@ size_t Pool::live_blocks() const {
         std::count_if(blocks_.begin(), blocks_.end(), [](const auto &entry) { return !entry.second.freed; }));
 }
 
+size_t Pool::live_bytes() const {
+    size_t bytes = 0;
+    for (const auto &[user, block] : blocks_) {
+        bytes += block.freed ? 0 : block.bytes;
+    }
+    return bytes;
+}
+
 size_t live_blocks() {
     return ke::world_state().pool->live_blocks();
+}
+
+size_t live_bytes() {
+    return ke::world_state().pool->live_bytes();
 }
 
 void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag) {

@@ -33,6 +33,8 @@ class Pool {
     void verify(const char *api);
     /// Blocks allocated and not freed.
     size_t live_blocks() const;
+    /// What they were asked for, without guard bytes.
+    size_t live_bytes() const;
 
   private:
     struct Block {
@@ -60,6 +62,8 @@ void release(const char *api, void *block, uint32_t tag);
 void report_leaks();
 /// Blocks that the driver has at this moment, so that a test sees what grows while it stays loaded. Model lock held.
 size_t live_blocks();
+/// The bytes that these were asked for. Model lock held.
+size_t live_bytes();
 /// "MpRc", with unprintable bytes as dots.
 std::string tag_text(uint32_t tag);
 

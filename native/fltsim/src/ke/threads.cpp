@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csetjmp>
 
+#include "core/faults.hpp"
 #include "ke/state.hpp"
 
 namespace fltsim::ke {
@@ -64,8 +65,8 @@ FLTSIM_KERNEL NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG De
     if (ProcessHandle != nullptr) {
         unmodelled("PsCreateSystemThread", "a process other than System");
     }
-    if (fault("PsCreateSystemThread")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("PsCreateSystemThread")) {
+        return *failure;
     }
     World &w = world();
     auto &threads = ke::world_state().system_threads;

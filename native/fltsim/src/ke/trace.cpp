@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "core/faults.hpp"
 #include "ke/state.hpp"
 
 namespace fltsim::ke {
@@ -88,8 +89,8 @@ FLTSIM_KERNEL NTSTATUS NTAPI EtwRegister(LPCGUID ProviderId, PETWENABLECALLBACK 
     if (ProviderId == nullptr) {
         return STATUS_INVALID_PARAMETER;
     }
-    if (fault("EtwRegister")) {
-        return STATUS_NO_MEMORY;
+    if (const auto failure = failing("EtwRegister")) {
+        return *failure;
     }
     ke::Trace &trace = ke::trace();
     const REGHANDLE handle = trace.next_handle++;
@@ -157,6 +158,9 @@ FLTSIM_KERNEL NTSTATUS NTAPI EtwWrite(REGHANDLE RegHandle, PCEVENT_DESCRIPTOR Ev
     }
     if (!ke::wants(provider->enabled, EventDescriptor->Level, EventDescriptor->Keyword)) {
         return STATUS_SUCCESS;
+    }
+    if (const auto failure = failing("EtwWrite")) {
+        return *failure;
     }
     ke::TraceEvent event;
     event.provider = provider->id;

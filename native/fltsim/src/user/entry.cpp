@@ -58,7 +58,7 @@ std::shared_ptr<World> world_for_handle(HANDLE handle) {
     return world;
 }
 
-bool enter(const std::shared_ptr<World> &world, const char *api, const std::function<void(World &)> &body) {
+NTSTATUS enter_native(const std::shared_ptr<World> &world, const char *api, const std::function<void(World &)> &body) {
     bool terminated = false;
     const auto call_in = [&] {
         const KernelCall call(api, PASSIVE_LEVEL);
@@ -76,13 +76,19 @@ bool enter(const std::shared_ptr<World> &world, const char *api, const std::func
     }
     // In an ending world waits return unsatisfied, so what the body found then is no answer.
     if (inside || (world->host_call(call_in) && !world->ending())) {
-        if (terminated) {
-            set_status(STATUS_THREAD_IS_TERMINATING);
-        }
-        return !terminated;
+        return terminated ? STATUS_THREAD_IS_TERMINATING : STATUS_SUCCESS;
     }
-    set_error(ERROR_SHUTDOWN_IN_PROGRESS);
-    return false;
+    return STATUS_SYSTEM_SHUTDOWN;
+}
+
+bool enter(const std::shared_ptr<World> &world, const char *api, const std::function<void(World &)> &body) {
+    const NTSTATUS status = enter_native(world, api, body);
+    if (status == STATUS_SYSTEM_SHUTDOWN) {
+        set_error(ERROR_SHUTDOWN_IN_PROGRESS);
+    } else if (status != STATUS_SUCCESS) {
+        set_status(status);
+    }
+    return status == STATUS_SUCCESS;
 }
 
 void set_error(DWORD error) {

@@ -29,6 +29,9 @@ std::shared_ptr<World> world_for_handle(HANDLE handle);
 /// Runs `body` in the world as the native service `api`. False, with ERROR_SHUTDOWN_IN_PROGRESS set, when the world stopped or ended first; false, with
 /// STATUS_THREAD_IS_TERMINATING set, when the thread was terminated before the call or in a wait of it.
 bool enter(const std::shared_ptr<World> &world, const char *api, const std::function<void(World &)> &body);
+/// The same for native services, without touching the last error: STATUS_SUCCESS when `body` has run, else STATUS_SYSTEM_SHUTDOWN or
+/// STATUS_THREAD_IS_TERMINATING.
+NTSTATUS enter_native(const std::shared_ptr<World> &world, const char *api, const std::function<void(World &)> &body);
 
 void set_error(DWORD error);
 /// Sets the last status, and the Win32 error that goes with it.

@@ -44,6 +44,18 @@ std::optional<Query> query_of(FILE_INFO_BY_HANDLE_CLASS information_class) {
         return Query{FileNameInformation};
     case FileAttributeTagInfo:
         return Query{FileAttributeTagInformation};
+    case FileStreamInfo:
+        return Query{FileStreamInformation};
+    case FileCompressionInfo:
+        return Query{FileCompressionInformation};
+    case FileAlignmentInfo:
+        return Query{FileAlignmentInformation};
+    case FileIdInfo:
+        return Query{FileIdInformation};
+    case FileIdExtdDirectoryInfo:
+        return Query{FileIdExtdDirectoryInformation, true, false};
+    case FileIdExtdDirectoryRestartInfo:
+        return Query{FileIdExtdDirectoryInformation, true, true};
     case FileFullDirectoryInfo:
         return Query{FileFullDirectoryInformation, true, false};
     case FileFullDirectoryRestartInfo:

@@ -52,10 +52,12 @@ NTSTATUS perform(World &w, const std::shared_ptr<io::FileObject> &file, const Tr
     }
     const auto offset = static_cast<int64_t>(static_cast<uint64_t>(overlapped->OffsetHigh) << 32 | overlapped->Offset);
     overlapped->Internal = static_cast<ULONG_PTR>(STATUS_PENDING);
-    const io::AsyncBlock async{reinterpret_cast<IO_STATUS_BLOCK *>(overlapped), event, overlapped};
+    io::AsyncBlock async{reinterpret_cast<IO_STATUS_BLOCK *>(overlapped), event, overlapped};
+    async.apc_context = event_handle(*overlapped) == overlapped->hEvent ? overlapped : nullptr;
     const NTSTATUS status = run(&offset, file->synchronous ? nullptr : &async);
-    // A call that fails at once leaves the OVERLAPPED and the event alone, as the I/O manager does.
-    if (status != STATUS_PENDING && !NT_ERROR(status)) {
+    // A call that fails at once leaves the OVERLAPPED and the event alone, as the I/O manager does. What an asynchronous handle's call has done at
+    // once is told already.
+    if (file->synchronous && !NT_ERROR(status)) {
         overlapped->InternalHigh = iosb->Information;
         overlapped->Internal = static_cast<ULONG_PTR>(static_cast<ULONG>(status));
         if (event) {

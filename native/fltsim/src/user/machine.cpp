@@ -26,6 +26,10 @@ int in_world(FLTSIM_WORLD number, const char *name, const std::function<bool(Wor
         const KernelCall call(name, PASSIVE_LEVEL);
         done = body(*world);
     };
+    if (world && world_or_null() == world.get()) {
+        call_in(); // from a simulated thread of that world
+        return done ? 0 : -1;
+    }
     return world && world->host_call(call_in) && done ? 0 : -1;
 }
 

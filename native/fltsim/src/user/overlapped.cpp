@@ -166,12 +166,17 @@ FLTSIM_USER DWORD GetCurrentThreadId(void) {
     return id;
 }
 
-/// The client process of the selected world. Without a world: the host's.
+/// The process that the calling thread belongs to in the selected world (FltSimEnterProcess). Without a world: the host's.
 FLTSIM_USER DWORD GetCurrentProcessId(void) {
-    World *inside = world_or_null();
-    const auto selected = inside == nullptr ? selected_world() : nullptr;
-    if (inside == nullptr && !selected) {
+    if (world_or_null() != nullptr) {
+        return static_cast<DWORD>(executing().process->id);
+    }
+    const auto selected = selected_world();
+    if (!selected) {
         return static_cast<DWORD>(::getpid());
     }
-    return static_cast<DWORD>((inside != nullptr ? *inside : *selected).client_process()->id);
+    auto id = static_cast<DWORD>(selected->client_process()->id);
+    // A world that has stopped has no thread for the caller any more.
+    selected->host_call([&] { id = static_cast<DWORD>(executing().process->id); });
+    return id;
 }

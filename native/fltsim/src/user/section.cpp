@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: CreateFileMappingW, MapViewOfFile, FlushViewOfFile and UnmapViewOfFile, for files (no page-file sections, no names,
-// no copy-on-write and no executable views).
+// This module provides: CreateFileMappingW, MapViewOfFile, FlushViewOfFile and UnmapViewOfFile, for data
+// of files. What else a section can be stops the world as UNMODELLED.
 //
 // A view's address has no handle, so which world it belongs to is kept here.
 
@@ -77,17 +77,43 @@ template <class T> T fail_with(DWORD error) {
     return nullptr;
 }
 
+/// What of a section the model does not have; null: nothing of it.
+const char *not_modelled(HANDLE file, DWORD protect, LPCWSTR name) {
+    constexpr DWORD EXECUTABLE = PAGE_EXECUTE_READ | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
+    if (name != nullptr) {
+        return "a section with a name";
+    }
+    if (file == INVALID_HANDLE_VALUE) {
+        return "a section of the paging file";
+    }
+    if ((protect & SEC_IMAGE) != 0) {
+        return "an image section";
+    }
+    if ((protect & SEC_RESERVE) != 0) {
+        return "a section that only reserves";
+    }
+    if ((protect & EXECUTABLE) != 0) {
+        return "an executable section";
+    }
+    return protect == PAGE_WRITECOPY ? "a copy-on-write section" : nullptr;
+}
+
 } // namespace
 
 FLTSIM_USER HANDLE CreateFileMappingW(HANDLE hFile, LPSECURITY_ATTRIBUTES lpFileMappingAttributes, DWORD flProtect,
                                       DWORD dwMaximumSizeHigh, DWORD dwMaximumSizeLow, LPCWSTR lpName) {
-    if (hFile == INVALID_HANDLE_VALUE || lpName != nullptr) {
-        return fail_with<HANDLE>(ERROR_NOT_SUPPORTED);
+    if (const char *const what = not_modelled(hFile, flProtect, lpName); what != nullptr) {
+        const auto world = hFile == INVALID_HANDLE_VALUE ? world_for_names() : world_for_handle(hFile);
+        if (world) {
+            enter(world, "NtCreateSection", [&](World &) { unmodelled("CreateFileMappingW", what); });
+        }
+        return nullptr;
     }
-    if (flProtect != PAGE_READONLY && flProtect != PAGE_READWRITE) {
-        return fail_with<HANDLE>(flProtect == PAGE_WRITECOPY ? ERROR_NOT_SUPPORTED : ERROR_INVALID_PARAMETER);
+    const DWORD protection = flProtect & ~SEC_COMMIT; // the default attribute
+    if (protection != PAGE_READONLY && protection != PAGE_READWRITE) {
+        return fail_with<HANDLE>(ERROR_INVALID_PARAMETER);
     }
-    const bool writable = flProtect == PAGE_READWRITE;
+    const bool writable = protection == PAGE_READWRITE;
     const uint64_t size = static_cast<uint64_t>(dwMaximumSizeHigh) << 32 | dwMaximumSizeLow;
     NTSTATUS status = STATUS_SUCCESS;
     HANDLE handle = nullptr;

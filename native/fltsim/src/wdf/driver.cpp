@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/faults.hpp"
 #include "core/registry.hpp"
 
 namespace fltsim::wdf {
@@ -104,8 +105,8 @@ NTSTATUS NTAPI driver_create(PWDF_DRIVER_GLOBALS globals, PDRIVER_OBJECT driver_
     if (attributes != nullptr && attributes->ParentObject != nullptr) {
         return STATUS_WDF_PARENT_ASSIGNMENT_NOT_ALLOWED;
     }
-    if (fault("WdfDriverCreate")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("WdfDriverCreate")) {
+        return *failure;
     }
     const std::u16string_view path = view("WdfDriverCreate", registry_path);
     auto made = std::make_unique<Driver>(client);
@@ -166,8 +167,8 @@ NTSTATUS NTAPI driver_open_parameters_registry_key(PWDF_DRIVER_GLOBALS globals, 
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    if (fault(API)) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing(API)) {
+        return *failure;
     }
     auto made = std::make_unique<Key>(client);
     made->path = driver.registry_path + u"\\Parameters";
@@ -188,8 +189,8 @@ NTSTATUS NTAPI registry_query_ulong(PWDF_DRIVER_GLOBALS globals, WDFKEY handle, 
     if (name == nullptr || value == nullptr) {
         violation("WdfRegistryQueryULong", "ValueName and Value must not be null");
     }
-    if (fault("WdfRegistryQueryULong")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("WdfRegistryQueryULong")) {
+        return *failure;
     }
     const Registry::Value *found = world().registry->find(key.path, view("WdfRegistryQueryULong", name));
     if (found == nullptr) {

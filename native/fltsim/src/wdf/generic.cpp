@@ -3,6 +3,8 @@
 // This module provides: the calls that every framework object has (wdf/driver.hpp).
 #include "wdf/driver.hpp"
 
+#include "core/faults.hpp"
+
 namespace fltsim::wdf {
 namespace {
 
@@ -35,8 +37,8 @@ NTSTATUS NTAPI object_create(PWDF_DRIVER_GLOBALS globals, PWDF_OBJECT_ATTRIBUTES
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    if (fault("WdfObjectCreate")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("WdfObjectCreate")) {
+        return *failure;
     }
     Object *made = client.adopt(std::make_unique<Object>(client), parent, attributes);
     if (made == nullptr) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "core/faults.hpp"
 #include "ke/spin_lock.hpp"
 
 namespace fltsim::wdf {
@@ -20,8 +21,8 @@ NTSTATUS create(const char *api, PWDF_DRIVER_GLOBALS globals, PWDF_OBJECT_ATTRIB
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    if (fault(api)) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing(api)) {
+        return *failure;
     }
     T *made = client.adopt(std::make_unique<T>(client), parent, attributes);
     if (made == nullptr) {

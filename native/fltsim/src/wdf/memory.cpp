@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "wdf/memory.hpp"
 
+#include "core/faults.hpp"
 #include "ke/pool.hpp"
 
 namespace fltsim::wdf {
@@ -97,8 +98,8 @@ NTSTATUS NTAPI lookaside_list_create(PWDF_DRIVER_GLOBALS globals, PWDF_OBJECT_AT
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    if (fault("WdfLookasideListCreate")) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    if (const auto failure = failing("WdfLookasideListCreate")) {
+        return *failure;
     }
     auto made = std::make_unique<Lookaside>(client);
     made->bytes = bytes;

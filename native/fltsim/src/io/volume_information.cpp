@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: query and set information of a volume, by any handle on it.
+
+#include "io/internal.hpp"
+
+#include <cstring>
+
+namespace fltsim::io {
+
+namespace {
+
+constexpr ULONG DEVICE_IS_MOUNTED = 0x20; // FILE_DEVICE_IS_MOUNTED
+
+/// Smallest buffer and access of a class; nothing when it cannot be queried (set).
+struct ClassRule {
+    ULONG least_bytes;
+    ACCESS_MASK access;
+};
+
+std::optional<ClassRule> query_rule(FS_INFORMATION_CLASS information_class) {
+    switch (information_class) {
+    case FileFsVolumeInformation:
+        return ClassRule{sizeof(FILE_FS_VOLUME_INFORMATION), 0};
+    case FileFsSizeInformation:
+        return ClassRule{sizeof(FILE_FS_SIZE_INFORMATION), 0};
+    case FileFsDeviceInformation:
+        return ClassRule{sizeof(FILE_FS_DEVICE_INFORMATION), 0};
+    case FileFsAttributeInformation:
+        return ClassRule{sizeof(FILE_FS_ATTRIBUTE_INFORMATION), 0};
+    case FileFsControlInformation:
+        return ClassRule{sizeof(FILE_FS_CONTROL_INFORMATION), FILE_READ_DATA};
+    case FileFsFullSizeInformation:
+        return ClassRule{sizeof(FILE_FS_FULL_SIZE_INFORMATION), 0};
+    case FileFsObjectIdInformation:
+        return ClassRule{sizeof(FILE_FS_OBJECTID_INFORMATION), 0};
+    case FileFsSectorSizeInformation:
+        return ClassRule{sizeof(FILE_FS_SECTOR_SIZE_INFORMATION), 0};
+    default:
+        return std::nullopt;
+    }
+}
+
+std::optional<ClassRule> set_rule(FS_INFORMATION_CLASS information_class) {
+    switch (information_class) {
+    case FileFsLabelInformation:
+        return ClassRule{sizeof(FILE_FS_LABEL_INFORMATION), FILE_WRITE_DATA};
+    case FileFsControlInformation:
+        return ClassRule{sizeof(FILE_FS_CONTROL_INFORMATION), FILE_WRITE_DATA};
+    case FileFsObjectIdInformation:
+        return ClassRule{sizeof(FILE_FS_OBJECTID_INFORMATION), FILE_WRITE_DATA};
+    default:
+        return std::nullopt;
+    }
+}
+
+NTSTATUS check(const FileObject &file, const std::optional<ClassRule> &rule, ULONG length) {
+    if (!rule) {
+        return STATUS_INVALID_INFO_CLASS;
+    }
+    if (length < rule->least_bytes) {
+        return STATUS_INFO_LENGTH_MISMATCH;
+    }
+    return rule->access == 0 || has_access(file, rule->access) ? STATUS_SUCCESS : STATUS_ACCESS_DENIED;
+}
+
+ULONG flags_for(const FileObject &file, bool query) {
+    return IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER | IRP_DEFER_IO_COMPLETION | (query ? IRP_INPUT_OPERATION : 0) |
+           (file.synchronous ? 0 : IRP_SYNCHRONOUS_API);
+}
+
+} // namespace
+
+/// The device's type and characteristics are the I/O manager's own answer: no driver is asked.
+NTSTATUS IoManager::query_volume(FileObject &file, void *buffer, ULONG length, FS_INFORMATION_CLASS information_class,
+                                 IO_STATUS_BLOCK *iosb) {
+    *iosb = {};
+    const NTSTATUS checked = check(file, query_rule(information_class), length);
+    if (!NT_SUCCESS(checked)) {
+        return iosb->Status = checked;
+    }
+    const FileLock lock(impl_->world, file);
+    if (information_class == FileFsDeviceInformation) {
+        const FILE_FS_DEVICE_INFORMATION device{FILE_DEVICE_DISK, DEVICE_IS_MOUNTED};
+        memcpy(buffer, &device, sizeof device);
+        iosb->Information = sizeof device;
+        return iosb->Status = STATUS_SUCCESS;
+    }
+    const auto operation = impl_->irp(IRP_MJ_QUERY_VOLUME_INFORMATION, file, UserMode, flags_for(file, true));
+    operation->system_buffer.assign(length, 0);
+    auto &parameters = operation->parameters.QueryVolumeInformation;
+    parameters.Length = length;
+    parameters.FsInformationClass = information_class;
+    parameters.VolumeBuffer = operation->system_buffer.data();
+    const NTSTATUS status = impl_->send_and_wait(operation);
+    *iosb = operation->io_status;
+    if (!NT_ERROR(status)) {
+        memcpy(buffer, operation->system_buffer.data(), std::min<size_t>(iosb->Information, length));
+    }
+    return iosb->Status = status;
+}
+
+NTSTATUS IoManager::set_volume(FileObject &file, const void *buffer, ULONG length,
+                               FS_INFORMATION_CLASS information_class, IO_STATUS_BLOCK *iosb) {
+    *iosb = {};
+    const NTSTATUS checked = check(file, set_rule(information_class), length);
+    if (!NT_SUCCESS(checked)) {
+        return iosb->Status = checked;
+    }
+    const FileLock lock(impl_->world, file);
+    const auto operation = impl_->irp(IRP_MJ_SET_VOLUME_INFORMATION, file, UserMode, flags_for(file, false));
+    const auto *bytes = static_cast<const uint8_t *>(buffer);
+    operation->system_buffer.assign(bytes, bytes + length);
+    auto &parameters = operation->parameters.SetVolumeInformation;
+    parameters.Length = length;
+    parameters.FsInformationClass = information_class;
+    parameters.VolumeBuffer = operation->system_buffer.data();
+    const NTSTATUS status = impl_->send_and_wait(operation);
+    *iosb = operation->io_status;
+    return iosb->Status = status;
+}
+
+} // namespace fltsim::io
