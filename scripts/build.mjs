@@ -148,28 +148,32 @@ function hasNativeTests() {
 }
 
 /**
- * Builds the native tests in a directory of their own: they look inside the model, which the library that the addon loads does not show. Their path, or undefined
- * where there are none.
+ * Builds a program of the native tests, of the reference check or of the bench, all in one directory of their own: they look inside the model, which the library that
+ * the addon loads does not show. Its path.
  */
-export function buildNativeTests() {
-  if (!hasNativeTests()) return undefined
+export function buildTestProgram(target) {
   const compilers = checkToolchain()
-  if (!existsSync(paths.nativeTests)) {
-    console.log('minipend build: compiling the native tests; the first time takes several minutes')
-  }
-  const directory = path.dirname(paths.nativeTests)
-  const stamp = readStamp()
-  const key = configureKey(compilers)
-  if (stamp.nativeTests !== key || !existsSync(path.join(directory, 'CMakeCache.txt'))) {
+  const directory = paths.testsDir
+  const options = ['-DMINIPEND_TESTS=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo']
+  options.push('-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1') // -O2 takes longer to compile than it saves
+  options.push(`-DCMAKE_C_COMPILER=${compilers.c}`, `-DCMAKE_CXX_COMPILER=${compilers.cxx}`)
+  const key = JSON.stringify([configureKey(compilers), options])
+  if (readStamp().nativeTests !== key || !existsSync(path.join(directory, 'CMakeCache.txt'))) {
     rmSync(directory, { force: true, recursive: true })
-    const options = ['-DCMAKE_BUILD_TYPE=Debug', '-DMINIPEND_TESTS=ON']
-    options.push(`-DCMAKE_C_COMPILER=${compilers.c}`, `-DCMAKE_CXX_COMPILER=${compilers.cxx}`)
     run('configuring the native tests', 'cmake', ['-S', paths.nativeDir, '-B', directory, ...options])
     writeStamp({ ...readStamp(), nativeTests: key })
   }
-  const args = ['--build', directory, '--parallel', jobs(), '--target', 'minipend_native_tests']
-  run('compiling the native tests', 'cmake', args)
-  return paths.nativeTests
+  run(`compiling ${target}`, 'cmake', ['--build', directory, '--parallel', jobs(), '--target', target])
+  return path.join(directory, target)
+}
+
+/** The native tests' path, or undefined where there are none. */
+export function buildNativeTests() {
+  if (!hasNativeTests()) return undefined
+  if (!existsSync(paths.nativeTests)) {
+    console.log('minipend build: compiling the native tests; the first time takes several minutes')
+  }
+  return buildTestProgram(path.basename(paths.nativeTests))
 }
 
 export function build() {
@@ -179,4 +183,6 @@ export function build() {
   if (hasTypeScript()) buildTypeScript(stamp)
 }
 
-if (process.argv[1] !== undefined && path.resolve(process.argv[1]) === import.meta.filename) await runMain(build)
+if (process.argv[1] !== undefined && path.resolve(process.argv[1]) === import.meta.filename) {
+  await runMain(process.argv[2] === 'tests' ? buildNativeTests : build)
+}

@@ -18,7 +18,8 @@ export const distDir = path.join(root, 'dist')
 const executableSuffix = process.platform === 'win32' ? '.exe' : ''
 export const layoutProgram = path.join(buildDir, 'tools', `protocol_layout${executableSuffix}`)
 export const nativeTestsDir = path.join(root, 'test', 'native')
-export const nativeTests = path.join(buildDir, 'tests', `minipend_native_tests${executableSuffix}`)
+export const testsDir = path.join(buildDir, 'tests')
+export const nativeTests = path.join(testsDir, `minipend_native_tests${executableSuffix}`)
 export const addon = path.join(buildDir, configuration, 'minipend.node')
 
 /** File of an installed package, whatever its "exports" say. */

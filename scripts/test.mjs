@@ -48,11 +48,15 @@ function runNativeTests(program) {
   try {
     console.log('\nnative tests: the driver and the model in C++')
     const file = path.join(directory, 'results')
-    const { status, signal, error } = spawnSync(program, ['--brief', '--results', file], {
-      cwd: paths.root,
-      stdio: 'inherit',
-      timeout: LIMIT_MS,
-    })
+    const { status, signal, error } = spawnSync(
+      program,
+      ['--brief', '--jobs', String(os.availableParallelism()), '--results', file],
+      {
+        cwd: paths.root,
+        stdio: 'inherit',
+        timeout: LIMIT_MS,
+      },
+    )
     if (error !== undefined) throw error
     if (status === null) console.error(`minipend test: the native tests ended by ${signal}`)
     return showCallers(readResults(file)) && status === 0
