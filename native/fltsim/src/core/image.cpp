@@ -22,37 +22,37 @@ namespace fltsim {
 
 namespace {
 
-namespace fs = std::filesystem;
+namespace files = std::filesystem;
 
 /// A temporary file that goes away with this object (on POSIX hosts the loaded image stays mapped).
 class TemporaryCopy {
   public:
-    explicit TemporaryCopy(const fs::path &source) {
-        const fs::path directory = fs::temp_directory_path();
+    explicit TemporaryCopy(const files::path &source) {
+        const files::path directory = files::temp_directory_path();
         std::random_device device;
-        fs::path path;
+        files::path path;
         do {
             path = directory / ("fltsim-" + std::to_string(device()) + "-" + std::to_string(device()) +
                                 source.extension().string());
-        } while (!fs::copy_file(source, path, fs::copy_options::skip_existing));
+        } while (!files::copy_file(source, path, files::copy_options::skip_existing));
         path_ = std::move(path);
         // Build trees may be read-only; the copy has to be deletable.
-        fs::permissions(path_, fs::perms::owner_all, fs::perm_options::replace);
+        files::permissions(path_, files::perms::owner_all, files::perm_options::replace);
     }
     ~TemporaryCopy() {
         std::error_code ignored; // what cannot be deleted (a loaded image on Windows) stays in the temporary directory
-        fs::remove(path_, ignored);
+        files::remove(path_, ignored);
     }
     TemporaryCopy(const TemporaryCopy &) = delete;
     TemporaryCopy &operator=(const TemporaryCopy &) = delete;
-    const fs::path &path() const { return path_; }
+    const files::path &path() const { return path_; }
 
   private:
-    fs::path path_;
+    files::path path_;
 };
 
 #if defined(_WIN32)
-void *open_module(const fs::path &path, std::string *error) {
+void *open_module(const files::path &path, std::string *error) {
     HMODULE module = LoadLibraryW(path.c_str());
     if (module == nullptr) {
         *error = "LoadLibrary error " + std::to_string(GetLastError());
@@ -66,7 +66,7 @@ void close_module(void *module) {
     FreeLibrary(static_cast<HMODULE>(module));
 }
 #else
-void *open_module(const fs::path &path, std::string *error) {
+void *open_module(const files::path &path, std::string *error) {
     void *module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (module == nullptr) {
         *error = dlerror();
@@ -91,9 +91,9 @@ Image::~Image() {
 }
 
 std::unique_ptr<Image> Image::load(const std::string &path, std::string *error) {
-    const fs::path source(reinterpret_cast<const char8_t *>(path.c_str()));
+    const files::path source(reinterpret_cast<const char8_t *>(path.c_str()));
     std::error_code status;
-    if (path.empty() || !fs::is_regular_file(source, status)) {
+    if (path.empty() || !files::is_regular_file(source, status)) {
         *error = "driver image \"" + path + "\" does not exist; build it (npm run build), or name another one";
         return nullptr;
     }

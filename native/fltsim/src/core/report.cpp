@@ -37,7 +37,7 @@ size_t utf8_length(std::string_view text) {
 }
 
 /// Lines may quote what a driver printed: anything that is not UTF-8 is shown, not passed on.
-std::string quoted(std::string_view text) {
+std::string json_string(std::string_view text) {
     std::string result = "\"";
     char escape[8];
     while (!text.empty()) {
@@ -67,7 +67,7 @@ template <class List> std::string quoted_list(const List &list) {
         if (result.size() > 1) {
             result += ',';
         }
-        result += quoted(line);
+        result += json_string(line);
     }
     return result + ']';
 }
@@ -110,12 +110,14 @@ std::vector<std::string> Report::leaks() const {
 std::string Report::json(uint64_t seed, uint32_t waiting_for_storage) const {
     const std::lock_guard guard(mutex_);
     std::string json = std::string("{\"stopped\":") + (stopped_ ? "true" : "false");
-    const auto text_or_null = [&](const std::string &text) { return stopped_ ? quoted(text) : std::string("null"); };
+    const auto text_or_null = [&](const std::string &text) {
+        return stopped_ ? json_string(text) : std::string("null");
+    };
     json += ",\"rule\":" + text_or_null(stop_.rule);
     json += ",\"call\":" + text_or_null(stop_.call);
     json += ",\"text\":" + text_or_null(stop_.text);
     if (stopped_) {
-        json += ",\"thread\":" + quoted(stop_.thread) + ",\"threadId\":" + std::to_string(stop_.thread_id) +
+        json += ",\"thread\":" + json_string(stop_.thread) + ",\"threadId\":" + std::to_string(stop_.thread_id) +
                 ",\"processor\":" + std::to_string(stop_.processor) + ",\"irql\":" + std::to_string(stop_.irql) +
                 ",\"backtrace\":" + quoted_list(stop_.backtrace);
     }

@@ -8,11 +8,6 @@
 
 namespace fltsim::fs {
 
-namespace {
-constexpr ULONG CHANGE_NAME = 0x1; // FILE_NOTIFY_CHANGE_FILE_NAME, of a directory its DIR_NAME
-constexpr ULONG ACTION_REMOVED = 2; // FILE_ACTION_REMOVED
-} // namespace
-
 MemFileSystem::MemFileSystem(io::IoManager::Impl &manager, io::Volume &volume)
     : manager_(manager), volume_(volume), short_names_(volume.boot || volume.profile == io::FsProfile::Fat),
       waits_(std::make_shared<VolumeWaits>()) {
@@ -248,7 +243,7 @@ void MemFileSystem::unlink(Link &link) {
     }
     Node &parent = *link.parent;
     const auto keep = link.node;
-    report_change(parent, link.name, keep->directory, CHANGE_NAME, ACTION_REMOVED);
+    report_change(parent, link.name, keep->directory, CHANGE_FILE_NAME, ACTION_REMOVED);
     parent.times.written = parent.times.changed = keep->times.changed = now();
     parent.remove_child(link); // the file object that asked still refers to the link, and it to the node
     link.delete_pending = false;

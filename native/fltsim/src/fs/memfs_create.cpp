@@ -15,7 +15,6 @@ namespace fltsim::fs {
 namespace {
 
 constexpr unsigned DISPOSITION_SHIFT = 24;
-constexpr ACCESS_MASK WRITES = FILE_WRITE_DATA | FILE_APPEND_DATA;
 
 ULONG disposition_of(const io::Operation &operation) {
     return operation.parameters.Create.Options >> DISPOSITION_SHIFT;

@@ -12,7 +12,7 @@ namespace fltsim::fs {
 
 namespace {
 
-constexpr size_t ENTRY_ALIGNMENT = 8;
+constexpr size_t DIRECTORY_ENTRY_ALIGNMENT = 8;
 
 /// One directory entry: "." and ".." as well.
 struct Entry {
@@ -152,7 +152,8 @@ NTSTATUS MemFileSystem::query_directory(io::Operation &operation) {
     uint32_t dots = 0;
     std::u16string last;
     while (next_entry(*directory, open, &entry, &dots, &last)) {
-        const size_t at = (used + ENTRY_ALIGNMENT - 1) / ENTRY_ALIGNMENT * ENTRY_ALIGNMENT;
+        const size_t at =
+            (used + DIRECTORY_ENTRY_ALIGNMENT - 1) / DIRECTORY_ENTRY_ALIGNMENT * DIRECTORY_ENTRY_ALIGNMENT;
         const size_t name_bytes = entry.name.size() * sizeof(WCHAR);
         if (at + fixed_bytes + name_bytes > parameters.Length) {
             if (used != 0) {

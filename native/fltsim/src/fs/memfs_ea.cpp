@@ -12,7 +12,7 @@ namespace fltsim::fs {
 
 namespace {
 
-constexpr size_t ENTRY_ALIGNMENT = 4;
+constexpr size_t EA_ENTRY_ALIGNMENT = 4;
 constexpr size_t NAME_AT = offsetof(FILE_FULL_EA_INFORMATION, EaName);
 constexpr ULONG EA_BYTES_MAX = 0xFFFF;
 
@@ -44,7 +44,7 @@ NTSTATUS parse(const uint8_t *buffer, size_t bytes, std::vector<ExtendedAttribut
         memcpy(&entry, buffer + at, NAME_AT);
         const size_t value_at = at + NAME_AT + entry.EaNameLength + 1;
         if (value_at + entry.EaValueLength > bytes || buffer[value_at - 1] != 0 ||
-            entry.NextEntryOffset % ENTRY_ALIGNMENT != 0) {
+            entry.NextEntryOffset % EA_ENTRY_ALIGNMENT != 0) {
             return STATUS_EA_LIST_INCONSISTENT;
         }
         ExtendedAttribute attribute;
@@ -115,7 +115,7 @@ NTSTATUS wanted_names(const void *list, size_t bytes, std::vector<std::string> *
         if (entry.NextEntryOffset == 0) {
             return STATUS_SUCCESS;
         }
-        if (entry.NextEntryOffset % ENTRY_ALIGNMENT != 0 || at + entry.NextEntryOffset >= bytes) {
+        if (entry.NextEntryOffset % EA_ENTRY_ALIGNMENT != 0 || at + entry.NextEntryOffset >= bytes) {
             return STATUS_EA_LIST_INCONSISTENT;
         }
         at += entry.NextEntryOffset;
@@ -171,7 +171,7 @@ NTSTATUS MemFileSystem::query_ea(io::Operation &operation) {
     }
     OpenState &open = *open_of(*operation.file);
     const auto &parameters = operation.parameters.QueryEa;
-    Chain chain(parameters.EaBuffer, parameters.Length, ENTRY_ALIGNMENT);
+    Chain chain(parameters.EaBuffer, parameters.Length, EA_ENTRY_ALIGNMENT);
     const bool single = (operation.operation_flags & SL_RETURN_SINGLE_ENTRY) != 0;
     if (parameters.EaList != nullptr) {
         std::vector<std::string> names;

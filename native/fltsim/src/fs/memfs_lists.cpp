@@ -9,7 +9,7 @@ namespace fltsim::fs {
 
 namespace {
 
-constexpr size_t ENTRY_ALIGNMENT = 8;
+constexpr size_t LIST_ENTRY_ALIGNMENT = 8;
 
 bool add_stream(Chain &chain, const Node &stream, const std::u16string &name) {
     constexpr size_t TEXT_AT = offsetof(FILE_STREAM_INFORMATION, StreamName);
@@ -30,7 +30,7 @@ bool add_stream(Chain &chain, const Node &stream, const std::u16string &name) {
 
 NTSTATUS MemFileSystem::list_streams(io::Operation &operation, const Node &file) {
     Chain chain(operation.parameters.QueryFileInformation.InfoBuffer, operation.parameters.QueryFileInformation.Length,
-                ENTRY_ALIGNMENT);
+                LIST_ENTRY_ALIGNMENT);
     // A directory has no unnamed stream.
     bool fits = file.directory || add_stream(chain, file, u"::$DATA");
     for (auto at = file.streams.begin(); fits && at != file.streams.end(); ++at) {
@@ -48,14 +48,15 @@ NTSTATUS MemFileSystem::list_links(io::Operation &operation, const Node &file) {
         return STATUS_INFO_LENGTH_MISMATCH;
     }
     auto *buffer = static_cast<uint8_t *>(parameters.InfoBuffer);
-    Chain chain(buffer + ENTRIES_AT, parameters.Length - ENTRIES_AT, ENTRY_ALIGNMENT);
+    Chain chain(buffer + ENTRIES_AT, parameters.Length - ENTRIES_AT, LIST_ENTRY_ALIGNMENT);
     FILE_LINKS_INFORMATION head{};
     head.BytesNeeded = ENTRIES_AT;
     bool fits = true;
     for (const Link *link : file.links) {
         const size_t name_bytes = link->name.size() * sizeof(WCHAR);
-        head.BytesNeeded = static_cast<ULONG>(
-            (head.BytesNeeded + ENTRY_ALIGNMENT - 1) / ENTRY_ALIGNMENT * ENTRY_ALIGNMENT + TEXT_AT + name_bytes);
+        head.BytesNeeded = static_cast<ULONG>((head.BytesNeeded + LIST_ENTRY_ALIGNMENT - 1) / LIST_ENTRY_ALIGNMENT *
+                                                  LIST_ENTRY_ALIGNMENT +
+                                              TEXT_AT + name_bytes);
         uint8_t *at = fits ? chain.add(TEXT_AT + name_bytes) : nullptr;
         fits = at != nullptr;
         if (!fits) {

@@ -62,13 +62,6 @@ ByteRangeLock wanted_by(const io::Operation &operation) {
     return lock;
 }
 
-StreamWaits &waits_of(Node &node) {
-    if (!node.waits) {
-        node.waits = std::make_shared<StreamWaits>();
-    }
-    return *node.waits;
-}
-
 /// Takes the waiting locks that can be granted now out of the list. They are the caller's to complete.
 std::vector<std::shared_ptr<io::Operation>> grant(StreamWaits &waits) {
     std::vector<std::shared_ptr<io::Operation>> granted;

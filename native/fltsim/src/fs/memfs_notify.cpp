@@ -19,33 +19,17 @@ namespace fltsim::fs {
 
 namespace {
 
-constexpr ULONG CHANGE_FILE_NAME = 0x1;
-constexpr ULONG CHANGE_DIR_NAME = 0x2;
-constexpr ULONG CHANGE_ATTRIBUTES = 0x4;
-constexpr ULONG CHANGE_SIZE = 0x8;
-constexpr ULONG CHANGE_LAST_WRITE = 0x10;
-constexpr ULONG CHANGE_LAST_ACCESS = 0x20;
-constexpr ULONG CHANGE_CREATION = 0x40;
-constexpr ULONG CHANGE_EA = 0x80;
-constexpr ULONG CHANGE_SECURITY = 0x100;
-
-constexpr ULONG ACTION_ADDED = 1;
-constexpr ULONG ACTION_REMOVED = 2;
-constexpr ULONG ACTION_MODIFIED = 3;
-constexpr ULONG ACTION_RENAMED_OLD_NAME = 4;
-constexpr ULONG ACTION_RENAMED_NEW_NAME = 5;
-
 /// FILE_NOTIFY_INFORMATION without the name.
 struct NotifyHeader {
     uint32_t next_entry_offset;
     uint32_t action;
     uint32_t name_bytes;
 };
-constexpr size_t ENTRY_ALIGNMENT = 4;
+constexpr size_t NOTIFY_ENTRY_ALIGNMENT = 4;
 
 size_t entry_bytes(const WatchEvent &event) {
     const size_t bytes = sizeof(NotifyHeader) + event.name.size() * sizeof(char16_t);
-    return (bytes + ENTRY_ALIGNMENT - 1) / ENTRY_ALIGNMENT * ENTRY_ALIGNMENT;
+    return (bytes + NOTIFY_ENTRY_ALIGNMENT - 1) / NOTIFY_ENTRY_ALIGNMENT * NOTIFY_ENTRY_ALIGNMENT;
 }
 
 size_t total_bytes(const std::vector<WatchEvent> &events) {

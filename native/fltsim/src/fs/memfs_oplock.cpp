@@ -175,13 +175,6 @@ Break by_create(const Oplock &oplock, const CreateFacts &create) {
     return has(oplock, OPLOCK_HANDLE) ? Break{true, OPLOCK_NONE, true, false} : TO_NONE_AT_ONCE;
 }
 
-StreamWaits &waits_of(Node &node) {
-    if (!node.waits) {
-        node.waits = std::make_shared<StreamWaits>();
-    }
-    return *node.waits;
-}
-
 /// The request's answer. It is the caller's to complete.
 void answer_request(Oplock &oplock, ULONG level, bool acknowledge) {
     io::Operation &request = *oplock.request;

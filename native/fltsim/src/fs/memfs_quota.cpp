@@ -12,7 +12,7 @@ namespace fltsim::fs {
 
 namespace {
 
-constexpr size_t ENTRY_ALIGNMENT = 8;
+constexpr size_t QUOTA_ENTRY_ALIGNMENT = 8;
 constexpr size_t SID_AT = offsetof(FILE_QUOTA_INFORMATION, Sid);
 constexpr int64_t NO_LIMIT = -1;
 constexpr int64_t REMOVE = -2;
@@ -65,7 +65,7 @@ NTSTATUS MemFileSystem::query_quota(io::Operation &operation) {
     }
     const auto &parameters = operation.parameters.QueryQuota;
     OpenState &open = *open_of(*operation.file);
-    Chain chain(parameters.QuotaBuffer, parameters.Length, ENTRY_ALIGNMENT);
+    Chain chain(parameters.QuotaBuffer, parameters.Length, QUOTA_ENTRY_ALIGNMENT);
     const bool single = (operation.operation_flags & SL_RETURN_SINGLE_ENTRY) != 0;
     const auto add = [&](const std::vector<uint8_t> &sid, const Quota &quota) {
         uint8_t *at = chain.add(SID_AT + sid.size());

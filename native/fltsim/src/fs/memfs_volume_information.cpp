@@ -27,9 +27,9 @@ constexpr ULONG NTFS_ATTRIBUTES =
     FILE_SUPPORTS_REPARSE_POINTS | FILE_SUPPORTS_POSIX_UNLINK_RENAME | FILE_SUPPORTS_OBJECT_IDS | FILE_NAMED_STREAMS |
     FILE_SUPPORTS_HARD_LINKS | FILE_SUPPORTS_EXTENDED_ATTRIBUTES | FILE_SUPPORTS_OPEN_BY_FILE_ID;
 
-class Answer {
+class VolumeAnswer {
   public:
-    explicit Answer(io::Operation &operation)
+    explicit VolumeAnswer(io::Operation &operation)
         : operation_(operation),
           buffer_(static_cast<uint8_t *>(operation.parameters.QueryVolumeInformation.VolumeBuffer)),
           length_(operation.parameters.QueryVolumeInformation.Length) {}
@@ -86,7 +86,7 @@ ULONG MemFileSystem::serial_number() const {
 }
 
 NTSTATUS MemFileSystem::query_volume_information(io::Operation &operation) {
-    Answer answer(operation);
+    VolumeAnswer answer(operation);
     switch (operation.parameters.QueryVolumeInformation.FsInformationClass) {
     case FileFsVolumeInformation: {
         FILE_FS_VOLUME_INFORMATION information{};

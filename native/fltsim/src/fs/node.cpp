@@ -12,7 +12,6 @@ namespace fltsim::fs {
 namespace {
 
 constexpr ACCESS_MASK READS = FILE_READ_DATA | FILE_EXECUTE;
-constexpr ACCESS_MASK WRITES = FILE_WRITE_DATA | FILE_APPEND_DATA;
 
 bool shares(ULONG share, ULONG bit) {
     return (share & bit) != 0;

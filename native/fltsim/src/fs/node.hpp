@@ -42,6 +42,9 @@ struct FileTimes {
     int64_t changed = 0;
 };
 
+/// Access that writes data, for share modes and read-only files.
+constexpr ACCESS_MASK WRITES = FILE_WRITE_DATA | FILE_APPEND_DATA;
+
 class Node;
 
 /// A name of a file: an entry of its directory. Only files of the ntfs profile have more than one.

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "fs/node.hpp"
 #include "io/io_manager.hpp"
 
 namespace fltsim::fs {
@@ -64,7 +65,31 @@ struct StreamWaits {
     std::vector<std::shared_ptr<io::Operation>> waiting_for_break;
 };
 
+/// Made when it is first asked for.
+inline StreamWaits &waits_of(Node &node) {
+    if (!node.waits) {
+        node.waits = std::make_shared<StreamWaits>();
+    }
+    return *node.waits;
+}
+
 // ---- directory watches -------------------------------------------------------------------------------------------------------
+
+constexpr ULONG CHANGE_FILE_NAME = 0x1; // FILE_NOTIFY_CHANGE_*
+constexpr ULONG CHANGE_DIR_NAME = 0x2;
+constexpr ULONG CHANGE_ATTRIBUTES = 0x4;
+constexpr ULONG CHANGE_SIZE = 0x8;
+constexpr ULONG CHANGE_LAST_WRITE = 0x10;
+constexpr ULONG CHANGE_LAST_ACCESS = 0x20;
+constexpr ULONG CHANGE_CREATION = 0x40;
+constexpr ULONG CHANGE_EA = 0x80;
+constexpr ULONG CHANGE_SECURITY = 0x100;
+
+constexpr ULONG ACTION_ADDED = 1; // FILE_ACTION_*
+constexpr ULONG ACTION_REMOVED = 2;
+constexpr ULONG ACTION_MODIFIED = 3;
+constexpr ULONG ACTION_RENAMED_OLD_NAME = 4;
+constexpr ULONG ACTION_RENAMED_NEW_NAME = 5;
 
 struct WatchEvent {
     ULONG action = 0; ///< FILE_ACTION_*

@@ -10,14 +10,6 @@
 
 namespace fltsim::io {
 
-namespace {
-
-uint64_t pages_of(uint64_t bytes) {
-    return (bytes + Cache::PAGE - 1) / Cache::PAGE;
-}
-
-} // namespace
-
 Cache::Cache(IoManager::Impl &manager, CachedFile &file) : file_(file), link_(manager.link) {}
 
 Cache::Page &Cache::page(uint64_t index) {

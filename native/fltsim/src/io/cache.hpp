@@ -32,6 +32,8 @@ class Cache : public std::enable_shared_from_this<Cache> {
   public:
     static constexpr uint64_t PAGE = 4096;
     static constexpr uint64_t MAX_TRANSFER_PAGES = 16;
+    /// How many pages hold so many bytes.
+    static constexpr uint64_t pages_of(uint64_t bytes) { return (bytes + PAGE - 1) / PAGE; }
 
     Cache(IoManager::Impl &manager, CachedFile &file);
 

@@ -21,10 +21,6 @@ namespace {
 constexpr uint64_t MAPPED_WRITE_DELAY_100NS = 10'000'000;
 constexpr uint64_t READ_AHEAD_BYTES = 64 * 1024;
 
-uint64_t pages_of(uint64_t bytes) {
-    return (bytes + Cache::PAGE - 1) / Cache::PAGE;
-}
-
 } // namespace
 
 bool Cache::has(uint64_t offset, uint64_t length) const {

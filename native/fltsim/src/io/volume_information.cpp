@@ -13,48 +13,48 @@ namespace {
 constexpr ULONG DEVICE_IS_MOUNTED = 0x20; // FILE_DEVICE_IS_MOUNTED
 
 /// Smallest buffer and access of a class; nothing when it cannot be queried (set).
-struct ClassRule {
+struct VolumeClassRule {
     ULONG least_bytes;
     ACCESS_MASK access;
 };
 
-std::optional<ClassRule> query_rule(FS_INFORMATION_CLASS information_class) {
+std::optional<VolumeClassRule> volume_query_rule(FS_INFORMATION_CLASS information_class) {
     switch (information_class) {
     case FileFsVolumeInformation:
-        return ClassRule{sizeof(FILE_FS_VOLUME_INFORMATION), 0};
+        return VolumeClassRule{sizeof(FILE_FS_VOLUME_INFORMATION), 0};
     case FileFsSizeInformation:
-        return ClassRule{sizeof(FILE_FS_SIZE_INFORMATION), 0};
+        return VolumeClassRule{sizeof(FILE_FS_SIZE_INFORMATION), 0};
     case FileFsDeviceInformation:
-        return ClassRule{sizeof(FILE_FS_DEVICE_INFORMATION), 0};
+        return VolumeClassRule{sizeof(FILE_FS_DEVICE_INFORMATION), 0};
     case FileFsAttributeInformation:
-        return ClassRule{sizeof(FILE_FS_ATTRIBUTE_INFORMATION), 0};
+        return VolumeClassRule{sizeof(FILE_FS_ATTRIBUTE_INFORMATION), 0};
     case FileFsControlInformation:
-        return ClassRule{sizeof(FILE_FS_CONTROL_INFORMATION), FILE_READ_DATA};
+        return VolumeClassRule{sizeof(FILE_FS_CONTROL_INFORMATION), FILE_READ_DATA};
     case FileFsFullSizeInformation:
-        return ClassRule{sizeof(FILE_FS_FULL_SIZE_INFORMATION), 0};
+        return VolumeClassRule{sizeof(FILE_FS_FULL_SIZE_INFORMATION), 0};
     case FileFsObjectIdInformation:
-        return ClassRule{sizeof(FILE_FS_OBJECTID_INFORMATION), 0};
+        return VolumeClassRule{sizeof(FILE_FS_OBJECTID_INFORMATION), 0};
     case FileFsSectorSizeInformation:
-        return ClassRule{sizeof(FILE_FS_SECTOR_SIZE_INFORMATION), 0};
+        return VolumeClassRule{sizeof(FILE_FS_SECTOR_SIZE_INFORMATION), 0};
     default:
         return std::nullopt;
     }
 }
 
-std::optional<ClassRule> set_rule(FS_INFORMATION_CLASS information_class) {
+std::optional<VolumeClassRule> volume_set_rule(FS_INFORMATION_CLASS information_class) {
     switch (information_class) {
     case FileFsLabelInformation:
-        return ClassRule{sizeof(FILE_FS_LABEL_INFORMATION), FILE_WRITE_DATA};
+        return VolumeClassRule{sizeof(FILE_FS_LABEL_INFORMATION), FILE_WRITE_DATA};
     case FileFsControlInformation:
-        return ClassRule{sizeof(FILE_FS_CONTROL_INFORMATION), FILE_WRITE_DATA};
+        return VolumeClassRule{sizeof(FILE_FS_CONTROL_INFORMATION), FILE_WRITE_DATA};
     case FileFsObjectIdInformation:
-        return ClassRule{sizeof(FILE_FS_OBJECTID_INFORMATION), FILE_WRITE_DATA};
+        return VolumeClassRule{sizeof(FILE_FS_OBJECTID_INFORMATION), FILE_WRITE_DATA};
     default:
         return std::nullopt;
     }
 }
 
-NTSTATUS check(const FileObject &file, const std::optional<ClassRule> &rule, ULONG length) {
+NTSTATUS check_volume_class(const FileObject &file, const std::optional<VolumeClassRule> &rule, ULONG length) {
     if (!rule) {
         return STATUS_INVALID_INFO_CLASS;
     }
@@ -75,7 +75,7 @@ ULONG flags_for(const FileObject &file, bool query) {
 NTSTATUS IoManager::query_volume(FileObject &file, void *buffer, ULONG length, FS_INFORMATION_CLASS information_class,
                                  IO_STATUS_BLOCK *iosb) {
     *iosb = {};
-    const NTSTATUS checked = check(file, query_rule(information_class), length);
+    const NTSTATUS checked = check_volume_class(file, volume_query_rule(information_class), length);
     if (!NT_SUCCESS(checked)) {
         return iosb->Status = checked;
     }
@@ -103,7 +103,7 @@ NTSTATUS IoManager::query_volume(FileObject &file, void *buffer, ULONG length, F
 NTSTATUS IoManager::set_volume(FileObject &file, const void *buffer, ULONG length,
                                FS_INFORMATION_CLASS information_class, IO_STATUS_BLOCK *iosb) {
     *iosb = {};
-    const NTSTATUS checked = check(file, set_rule(information_class), length);
+    const NTSTATUS checked = check_volume_class(file, volume_set_rule(information_class), length);
     if (!NT_SUCCESS(checked)) {
         return iosb->Status = checked;
     }

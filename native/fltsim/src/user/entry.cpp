@@ -91,6 +91,20 @@ bool enter(const std::shared_ptr<World> &world, const char *api, const std::func
     return status == STATUS_SUCCESS;
 }
 
+int in_world(uint32_t number, const char *name, const std::function<bool(World &)> &body) {
+    const auto world = world_by_number(number);
+    bool done = false;
+    const auto call_in = [&] {
+        const KernelCall call(name, PASSIVE_LEVEL);
+        done = body(*world);
+    };
+    if (world && world_or_null() == world.get()) {
+        call_in(); // from a simulated thread of that world
+        return done ? 0 : -1;
+    }
+    return world && world->host_call(call_in) && done ? 0 : -1;
+}
+
 void set_error(DWORD error) {
     if (world_or_null() != nullptr) {
         executing().last_error = error;

@@ -33,6 +33,9 @@ bool enter(const std::shared_ptr<World> &world, const char *api, const std::func
 /// STATUS_THREAD_IS_TERMINATING.
 NTSTATUS enter_native(const std::shared_ptr<World> &world, const char *api, const std::function<void(World &)> &body);
 
+/// Runs `body` in the world as the calling thread. -1: no such world, or it stopped or ended first, or `body` said no.
+int in_world(uint32_t number, const char *name, const std::function<bool(World &)> &body);
+
 void set_error(DWORD error);
 /// Sets the last status, and the Win32 error that goes with it.
 void set_status(NTSTATUS status);

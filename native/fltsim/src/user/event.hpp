@@ -19,6 +19,11 @@ std::optional<uint64_t> deadline_after(uint32_t timeoutMs);
 bool wait_for(World &world, const void *channel, const std::function<bool()> &pred,
               std::optional<uint64_t> deadline_100ns);
 
+/// hEvent's lowest bit only says "no completion port"; it is not part of the handle.
+inline HANDLE event_handle(const OVERLAPPED &overlapped) {
+    return reinterpret_cast<HANDLE>(reinterpret_cast<uintptr_t>(overlapped.hEvent) & ~uintptr_t{1});
+}
+
 class Event final : public Object {
   public:
     Event(bool manual_reset, bool set) : manual_reset_(manual_reset), set_(set) {}

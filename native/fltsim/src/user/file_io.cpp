@@ -22,11 +22,6 @@ struct Transfer {
     DWORD bytes;
 };
 
-/// hEvent's lowest bit only says "no completion port"; it is not part of the handle.
-HANDLE event_handle(const OVERLAPPED &overlapped) {
-    return reinterpret_cast<HANDLE>(reinterpret_cast<uintptr_t>(overlapped.hEvent) & ~uintptr_t{1});
-}
-
 NTSTATUS perform(World &w, const std::shared_ptr<io::FileObject> &file, const Transfer &transfer,
                  OVERLAPPED *overlapped, IO_STATUS_BLOCK *iosb) {
     if (overlapped == nullptr && !file->synchronous) {

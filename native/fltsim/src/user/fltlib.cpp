@@ -164,11 +164,6 @@ FLTSIM_USER HRESULT FilterSendMessage(HANDLE hPort, LPVOID lpInBuffer, DWORD dwI
 
 namespace {
 
-/// hEvent's lowest bit only says "no completion port"; it is not part of the handle.
-HANDLE event_handle(const OVERLAPPED &overlapped) {
-    return reinterpret_cast<HANDLE>(reinterpret_cast<uintptr_t>(overlapped.hEvent) & ~uintptr_t{1});
-}
-
 NTSTATUS get_message(World &w, Object &port, void *buffer, DWORD bytes, OVERLAPPED *overlapped) {
     std::shared_ptr<flt::MessageGet> get;
     if (overlapped == nullptr) {

@@ -11,26 +11,12 @@
 #include "user/entry.hpp"
 
 using namespace fltsim;
+using namespace fltsim::user;
 
 namespace {
 
 std::u16string widen(const char *text) {
     return std::u16string(text, text + std::char_traits<char>::length(text)); // names here are ASCII
-}
-
-/// Runs `body` in the world as the calling thread. -1: no such world, or it stopped or ended first.
-int in_world(FLTSIM_WORLD number, const char *name, const std::function<bool(World &)> &body) {
-    const auto world = world_by_number(number);
-    bool done = false;
-    const auto call_in = [&] {
-        const KernelCall call(name, PASSIVE_LEVEL);
-        done = body(*world);
-    };
-    if (world && world_or_null() == world.get()) {
-        call_in(); // from a simulated thread of that world
-        return done ? 0 : -1;
-    }
-    return world && world->host_call(call_in) && done ? 0 : -1;
 }
 
 } // namespace

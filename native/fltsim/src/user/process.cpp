@@ -17,17 +17,6 @@ using namespace fltsim::user;
 
 namespace {
 
-/// Runs `body` in the world as the calling thread. -1: no such world, or it stopped or ended first, or `body` said no.
-int in_world(FLTSIM_WORLD number, const char *name, const std::function<bool(World &)> &body) {
-    const auto world = world_by_number(number);
-    bool done = false;
-    const auto call_in = [&] {
-        const KernelCall call(name, PASSIVE_LEVEL);
-        done = body(*world);
-    };
-    return world && world->host_call(call_in) && done ? 0 : -1;
-}
-
 void terminate_threads(World &w, const Process &process) {
     for (Thread *thread : w.reference_threads(process)) {
         if (!thread->ended && !thread->terminating && thread != &executing()) {
