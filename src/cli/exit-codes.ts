@@ -34,8 +34,15 @@ export interface ExitCodeRow {
 
 export const EXIT_CODES: readonly ExitCodeRow[] = [
   { code: EXIT.ok, meaning: 'done, and everything that was checked was right' },
-  { code: EXIT.failed, meaning: 'it failed: an error, a balance that is not exact, a script that threw' },
-  { code: EXIT.usage, meaning: 'the command line is wrong: unknown command or option, bad value' },
+  {
+    code: EXIT.failed,
+    meaning:
+      'it failed: an error, a balance that is not exact, a case that failed, results that differ, a script that threw',
+  },
+  {
+    code: EXIT.usage,
+    meaning: 'the command line is wrong: unknown command or option, bad value; compare: a file that it cannot compare',
+  },
   { code: EXIT.environment, meaning: 'something is missing on this machine: not built, a package not installed' },
   {
     code: EXIT.unavailable,
@@ -54,7 +61,10 @@ export function exitCodeOf(thrown: unknown): ExitCode {
   if (error instanceof StoppedError) {
     return error.exitCode
   }
-  if (error instanceof InputError || error instanceof InvalidRuleError) {
+  if (error instanceof InputError) {
+    return error.exitCode
+  }
+  if (error instanceof InvalidRuleError) {
     return EXIT.input
   }
   if (error instanceof InstallationError) {

@@ -5,14 +5,20 @@
 import { MinipendError, ModelStoppedError, type NamedNumber } from '../index.js'
 import type { Colors } from './terminal.js'
 
-/** A file that was named on the command line is of no use. */
+/** A file, or a value, that was named on the command line is of no use. */
 export class InputError extends Error {
   override readonly name = 'InputError'
   readonly hint: string | undefined
+  /** 5, or 2 where the command says so. */
+  readonly exitCode: 2 | 5
 
-  constructor(message: string, options: { readonly hint?: string; readonly cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { readonly hint?: string; readonly cause?: unknown; readonly exitCode?: 2 | 5 } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.hint = options.hint
+    this.exitCode = options.exitCode ?? 5
   }
 }
 

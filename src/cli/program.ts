@@ -2,19 +2,21 @@
 //
 // This module provides: the commands, their options and their help.
 
-import { readFileSync } from 'node:fs'
 import { Argument, Command, CommanderError, Option } from 'commander'
 import { type BackendName, TRAFFIC_WORKLOADS, type TrafficWorkload } from '../index.js'
+import { compare } from './compare.js'
 import { type CommandContext, integerOption, seedOption } from './command.js'
 import { demo } from './demo/demo.js'
 import { doctor } from './doctor/doctor.js'
 import { EXIT, exitCodeOf, exitCodesHelp } from './exit-codes.js'
+import { packageManifest } from './package-manifest.js'
 import { describeError, errorDocument } from './problems.js'
 import { run } from './run/run.js'
 import { instances, rules, type RulesOptions, stat } from './running-driver.js'
 import type { SignOptions } from './sign/sign.js'
 import { toJson } from './terminal.js'
 import { traffic, type TrafficCommandOptions } from './traffic.js'
+import type { ValidateOptions } from './validate/validate.js'
 
 const EXAMPLES = `
 Examples:
@@ -22,6 +24,7 @@ Examples:
   minipend demo --seed 7 --json          with a seed for the model's scheduler, as one JSON document
   minipend run check.ts --verbose        a script of yours; arguments after it are the script's
   minipend traffic editor-save           what an editor does to save a file, again and again, through the driver
+  minipend validate --html result.html   the conformance cases, with a page about what became of each
   minipend doctor                        what works on this machine, and what to do about the rest
   minipend stat --watch                  on a Windows test machine: what is held, refused and why
 
@@ -30,12 +33,7 @@ ${exitCodesHelp()}
 What is held has already taken effect in the file system; only the caller does not know yet.`
 
 /** This package's version. */
-export function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return manifest.version
-}
+export const packageVersion = (): string => packageManifest().version
 
 interface JsonOption {
   readonly json?: boolean
@@ -148,6 +146,28 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
     .option('--rules <file>', 'a JSON file with an array of rules that hold while it runs')
     .action(async (workload: TrafficWorkload, options: TrafficCommandOptions, command: Command) => {
       outcome.exitCode = await traffic(contextFor(command), workload, options)
+    })
+
+  add('validate', 'the conformance cases, rule by rule of the Filter Manager, and what became of each')
+    .addOption(
+      new Option('--backend <name>', 'embedded: the model; windows: the driver of this test machine')
+        .choices(['embedded', 'windows'])
+        .default('embedded'),
+    )
+    .option('--filter <text>', 'only cases with this text in their topic, their name or their rules')
+    .option('--out <file>', 'the result as one JSON document')
+    .option('--junit <file>', 'the result as JUnit XML')
+    .option('--html <file>', 'the result as a page')
+    .action(async (options: ValidateOptions, command: Command) => {
+      const { validate } = await import('./validate/validate.js')
+      outcome.exitCode = await validate(contextFor(command), options)
+    })
+
+  add('compare', 'where two results of validate --out differ, and why they might')
+    .argument('<first>', 'a JSON file')
+    .argument('<second>', 'another')
+    .action((first: string, second: string, _options: JsonOption, command: Command) => {
+      outcome.exitCode = compare(contextFor(command), first, second)
     })
 
   add('sign', 'a driver package with a test signature: image, catalog, and the certificate for a test machine')

@@ -78,21 +78,29 @@ function missingFiles(page: string): string[] {
 }
 
 describe('files', () => {
-  test.each(['README.md', 'docs/ARCHITECTURE.md', 'docs/FIDELITY.md', 'docs/PROTOCOL.md', 'docs/CLI.md'])(
-    'that %s names exist',
-    (page) => {
-      expect(missingFiles(read(page))).toEqual([])
-    },
-  )
+  test.each([
+    'README.md',
+    'docs/ARCHITECTURE.md',
+    'docs/FIDELITY.md',
+    'docs/PROTOCOL.md',
+    'docs/CLI.md',
+    'docs/CONFORMANCE.md',
+  ])('that %s names exist', (page) => {
+    expect(missingFiles(read(page))).toEqual([])
+  })
 
-  test.each(['README.md', 'docs/ARCHITECTURE.md', 'docs/FIDELITY.md', 'docs/PROTOCOL.md', 'docs/CLI.md'])(
-    'that %s links to exist',
-    (page) => {
-      const targets = [...read(page).matchAll(/\]\(([^)#]+)/g)].map((match) => match[1] ?? '')
-      const local = targets.filter((target) => !target.includes('://'))
-      expect(local.filter((target) => !existsSync(join(root, page, '..', target)))).toEqual([])
-    },
-  )
+  test.each([
+    'README.md',
+    'docs/ARCHITECTURE.md',
+    'docs/FIDELITY.md',
+    'docs/PROTOCOL.md',
+    'docs/CLI.md',
+    'docs/CONFORMANCE.md',
+  ])('that %s links to exist', (page) => {
+    const targets = [...read(page).matchAll(/\]\(([^)#]+)/g)].map((match) => match[1] ?? '')
+    const local = targets.filter((target) => !target.includes('://'))
+    expect(local.filter((target) => !existsSync(join(root, page, '..', target)))).toEqual([])
+  })
 
   test('the check finds what is not there', () => {
     const wrong = ['src/nowhere/x.ts', 'nowhere.c', 'native/fltsim/src/{flt,nowhere}/', 'test/nowhere/']

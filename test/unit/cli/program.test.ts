@@ -32,6 +32,8 @@ test('--help lists the commands, examples and exit codes', async () => {
     'rules',
     'instances',
     'traffic',
+    'validate',
+    'compare',
     'Examples:',
     'Exit codes:',
     '130',
@@ -61,6 +63,10 @@ test.each([
     "argument value 'game' is invalid",
     'Allowed choices are editor-save, database-log, build-tree',
   ],
+  [['validate', '--backend', 'model'], "argument 'model' is invalid", 'Allowed choices are embedded, windows.'],
+  [['validate', '--filter'], "option '--filter <text>' argument missing", ''],
+  [['validate', 'extra'], 'too many arguments', "for 'validate'"],
+  [['compare', 'a.json'], "missing required argument 'second'", ''],
   [['traffic', 'copy', '--operations', '0'], 'is invalid', 'Expected an integer from 1 to 100000000.'],
 ])('%j is a wrong command line, and says why', async (args, message, more) => {
   const { code, out, err } = await commandLine(...args)
