@@ -4,7 +4,7 @@
 
 import { describe, expect } from 'vitest'
 import { AbortedError, type File, pend } from '../../src/index.js'
-import { type Bench, conformance, expectWaiting, heldBy, PATIENCE, settled, text, Watched } from './case.js'
+import { type Bench, conformance, expectWaiting, heldBy, PATIENCE, settled, text, turns, Watched } from './case.js'
 
 const PAGE = 4096
 
@@ -105,10 +105,7 @@ describe('callers of held operations', () => {
     const one = new Watched(first.read(1, { at: 0 }))
     const held = await gate.next(PATIENCE)
     const two = new Watched(other.read(1, { at: 0 }))
-    // A third call that the driver does not hold shows that the model, or the machine, has had its turn.
-    for (let round = 0; round < 20; round++) {
-      await bench.mp.io.exists(bench.at('a'))
-    }
+    await turns(bench)
     const through = two.settled
     expectWaiting(one)
     await held.release()

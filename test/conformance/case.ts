@@ -6,9 +6,19 @@
 // What may be claimed is in rules.json. A case that names a rule must fail when the rule is broken; that the driver and the model merely run is no check.
 
 import { expect, it } from 'vitest'
-import type { Counters, File, FileOpenOptions, Gate, GateOptions, Minipend, Rule } from '../../src/index.js'
+import type {
+  Counters,
+  EventRecord,
+  EventStream,
+  File,
+  FileOpenOptions,
+  Gate,
+  GateOptions,
+  Minipend,
+  Rule,
+} from '../../src/index.js'
 import { expectBalance, settled } from '../e2e/world.js'
-import { type Lane, LANE, LANES, session, VOLUMES } from './lane.js'
+import { type Lane, LANE, LANES, PATIENCE, session, VOLUMES } from './lane.js'
 import { readRules } from './rules.js'
 
 export { heldBy, settled, waitingForStorage } from '../e2e/world.js'
@@ -86,8 +96,7 @@ export function conformance(
   options: CaseOptions = {},
 ): void {
   const body = async (meta: ConformanceMeta): Promise<void> => {
-    const bench = new Bench(await session())
-    await bench.prepare()
+    const bench = await openBench()
     const before = keptCounters(await bench.mp.counters())
     await run(bench)
     if (!bench.mp.closed) {
@@ -110,6 +119,7 @@ export class Bench {
     this.mp = mp
   }
 
+  /** @internal */
   async prepare(): Promise<void> {
     for (const volume of Object.values(VOLUMES)) {
       await this.mp.io.mkdir(`${volume}\\${this.#directory}`)
@@ -122,14 +132,11 @@ export class Bench {
   }
 
   /** A full path in the directory of this case. */
-  at(name: string, volume: string = VOLUMES.ntfs): string {
-    return name === '' ? `${volume}\\${this.#directory}` : `${volume}\\${this.#directory}\\${name}`
-  }
+  readonly at = (name: string, volume: string = VOLUMES.ntfs): string =>
+    name === '' ? `${volume}\\${this.#directory}` : `${volume}\\${this.#directory}\\${name}`
 
   /** The same as rules and held operations have it: from the volume's root. */
-  path(name: string): string {
-    return this.at(name, '')
-  }
+  readonly path = (name: string): string => this.at(name, '')
 
   /** All that is in the directory of this case, for a rule's path. */
   get everything(): string {
@@ -158,6 +165,12 @@ export class Bench {
   }
 }
 
+export async function openBench(): Promise<Bench> {
+  const bench = new Bench(await session())
+  await bench.prepare()
+  return bench
+}
+
 /** A promise, and whether it has settled: what a held operation's caller knows. */
 export class Watched<T> {
   settled = false
@@ -175,3 +188,21 @@ export const expectWaiting = (watched: Watched<unknown>): void =>
   expect(watched.settled, 'the caller was told before the operation was given back').toBe(false)
 
 export const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
+
+/** The next events, so many, none of which was lost. */
+export async function take(events: EventStream, count: number): Promise<EventRecord[]> {
+  const records: EventRecord[] = []
+  while (records.length < count) {
+    const batch = await events.next(PATIENCE)
+    expect(batch.lost).toBe(0n)
+    records.push(...batch)
+  }
+  return records
+}
+
+/** Lets everything that can go on go on: calls on another volume, one after the other. For what no answer tells of. */
+export async function turns({ mp }: Bench): Promise<void> {
+  for (let round = 0; round < 30; round++) {
+    await mp.io.exists('C:\\nothing')
+  }
+}

@@ -16,8 +16,7 @@ import {
   synchronize,
   whenSafe,
 } from '../../src/index.js'
-import { Bench, conformanceOf, settled, VOLUMES, waitingForStorage } from './case.js'
-import { session } from './lane.js'
+import { type Bench, conformanceOf, openBench, settled, VOLUMES, waitingForStorage } from './case.js'
 
 const FORMS = ['irp', 'fastIo', 'fsFilter'] as const
 const FAULTS = ['none', 'allocation', 'notSafe', 'deleting'] as const
@@ -217,7 +216,7 @@ const SWITCHES: Readonly<Record<Exclude<Fault, 'none'>, string>> = {
 function idsOf(kind: Kind, action: ActionName, outcome: Outcome): string {
   switch (outcome) {
     case 'pended':
-      return 'POST-06 T01'
+      return 'POST-06'
     case 'observed':
       return kind.form === 'fsFilter' ? 'T11' : kind.paging ? 'FORM-03' : 'FORM-01'
     case 'whenSafe':
@@ -282,8 +281,7 @@ describe('what may be pended', () => {
           idsOf(situation, action, outcome),
           title,
           async () => {
-            const bench = new Bench(await session())
-            await bench.prepare()
+            const bench = await openBench()
             const { mp } = bench
             const act = await situation.prepare(bench)
             await mp.attach(situation.volume)
