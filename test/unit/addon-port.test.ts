@@ -8,98 +8,25 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
-import { ACTION, BELL, HOLD, OPERATIONS, PROTOCOL_VERSION, QUEUE } from '../../src/generated/protocol.js'
-import { addonTransport, loadAddon } from '../../src/transport/addon.js'
+import { BELL, PROTOCOL_VERSION } from '../../src/generated/protocol.js'
+import { addonTransport } from '../../src/transport/addon.js'
 import { decode, viewOf } from '../../src/transport/codec.js'
-import { encodeListHeld, listHeldReplyBytes } from '../../src/transport/held-messages.js'
 import { inspectInstallation } from '../../src/transport/installation.js'
 import {
-  decodeReplyHeader,
   encodeHello,
   encodeRules,
   envelope,
   helloReplyBytes,
   setRulesReplyBytes,
-  type WireRule,
 } from '../../src/transport/messages.js'
 import type { NativeBackend, NativePort } from '../../src/transport/native.js'
+import { arm, ask, connect, heldWrites, native, open, portName, writePage } from './raw-driver.js'
 
-const native = loadAddon()
 const { addon, model, driverImage } = inspectInstallation()
-const portName = '\\MinipendPort'
 const hresultAborted = 0x800703e3
 const hresultInsufficientBuffer = 0x8007007a
 const hresultInvalidHandle = 0x80070006
 const hresultShutdown = 0x8007045b
-
-async function open(): Promise<NativeBackend> {
-  const backend = await native.openEmbedded({
-    library: model.path,
-    driverImage: driverImage.path,
-    seed: 1n,
-    processorCount: 2,
-  })
-  if (typeof backend === 'string') {
-    throw new Error(backend)
-  }
-  expect(await backend.filterLoad('minipend')).toBe(0)
-  return backend
-}
-
-async function connect(backend: NativeBackend): Promise<NativePort> {
-  const [hresult, port] = await backend.connect(portName, new Uint8Array(0))
-  if (port === undefined) {
-    throw new Error(`FilterConnectCommunicationPort failed with ${hresult.toString(16)}`)
-  }
-  return port
-}
-
-/** Holds every write for a moment: long enough to be parked. */
-const heldWrites: WireRule = {
-  number: 1,
-  operations: 1n << BigInt(OPERATIONS.findIndex(({ name }) => name === 'write')),
-  action: ACTION.PEND,
-  queue: QUEUE.DELAYED,
-  hold: HOLD.DELAY,
-  delayMs: 1,
-  flags: 0,
-  conditions: 0,
-  minorFunctions: 0,
-  processId: 0,
-  statusFilter: 0,
-  matchStatus: 0,
-  failStatus: 0,
-  everyNth: 0,
-  atMost: 0,
-  probabilityPpm: 0,
-  maxHeld: 0,
-  seed: 0n,
-  path: '',
-  volume: '',
-}
-
-async function ask(port: NativePort, message: Uint8Array, replyBytes: number): Promise<void> {
-  const reply = new Uint8Array(replyBytes)
-  const [hresult, bytes] = await port.sendMessage(message, reply)
-  expect(hresult).toBe(0)
-  expect(decodeReplyHeader(reply.subarray(0, bytes))?.status).toBe(0)
-}
-
-/** Has the driver ring when the next operation is held. */
-const arm = (port: NativePort): Promise<void> =>
-  ask(
-    port,
-    encodeListHeld(envelope(3n), { afterParkSequence: 0n, maxEntries: 0, own: true, arm: true }),
-    listHeldReplyBytes(0),
-  )
-
-/** Writes, which the driver holds. */
-async function write(backend: NativeBackend): Promise<void> {
-  const [error, , file] = await backend.createFile('D:\\bell.bin', 0xc0000000, 7, 2, 0x20000000) // unbuffered: as IRPs
-  expect(error).toBe(0)
-  expect(await file?.write(1, new Uint8Array(4096), 0n)).toEqual([0, 0, 4096])
-  await file?.close()
-}
 
 /** Script for a process or a worker thread of its own: a port with a wait that no message ends, and what `body` does then. */
 const waiting = (body: string): string => `
@@ -140,7 +67,7 @@ describe('a message of the driver', () => {
       await arm(port)
       const message = new Uint8Array(BELL.size + 4).fill(0xee)
       const wait = port.getMessage(count, message)
-      await write(backend)
+      await writePage(backend)
       expect(await wait).toEqual([0, BELL.size])
       expect(decode(BELL, viewOf(message))).toMatchObject({
         sizeBytes: BELL.size,
@@ -153,14 +80,14 @@ describe('a message of the driver', () => {
 
   it('that is there already is not waited for', async () => {
     await arm(port)
-    await write(backend)
+    await writePage(backend)
     expect(await port.getMessage(1, new Uint8Array(BELL.size))).toEqual([0, BELL.size])
   })
 
   it('that does not fit is an error', async () => {
     await arm(port)
     const wait = port.getMessage(1, new Uint8Array(BELL.size - 1))
-    await write(backend)
+    await writePage(backend)
     expect(await wait).toEqual([hresultInsufficientBuffer, 0])
   })
 
@@ -169,7 +96,7 @@ describe('a message of the driver', () => {
     const message = new Uint8Array(BELL.size)
     const wait = port.getMessage(1, message)
     structuredClone(message, { transfer: [message.buffer] })
-    await write(backend)
+    await writePage(backend)
     expect(await wait).toEqual([0, BELL.size])
   })
 })
