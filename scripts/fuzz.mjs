@@ -2,7 +2,7 @@
 //
 // This module provides: `npm run fuzz`, which looks for inputs that break the driver or the client's decoders.
 //
-//   npm run fuzz                               every target, 60 seconds each
+//   npm run fuzz                               every target, 60 seconds each, as many at once as there are processors
 //   npm run fuzz -- TARGET... [--seconds N]    these; N seconds each
 //   npm run fuzz -- TARGET --input FILE        runs one input, such as a finding, and shows what happens
 //
@@ -10,12 +10,13 @@
 // corpus in test/fuzz/corpus/TARGET; what it learns is kept in build/fuzz/corpus/TARGET, what it finds in build/fuzz/findings/.
 // Exit code 0: nothing was found; 1: a finding, or a problem that is named.
 
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 
+import { inParallel } from './native-tests.mjs'
 import * as paths from './paths.mjs'
 import { BuildProblem, runMain } from './toolchain.mjs'
 
@@ -74,7 +75,8 @@ function build(targets) {
   const configured =
     existsSync(path.join(buildDir, 'CMakeCache.txt')) ||
     run('cmake', [
-      ...['-S', paths.nativeDir, '-B', buildDir, '-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DMINIPEND_FUZZ=ON'],
+      ...['-S', paths.nativeDir, '-B', buildDir, '-DMINIPEND_FUZZ=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo'],
+      '-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1',
       ...['-DMINIPEND_SANITIZE=address', `-DCMAKE_C_COMPILER=clang-${clangMajor}`],
       ...[`-DCMAKE_CXX_COMPILER=clang++-${clangMajor}`, '--log-level=WARNING'],
     ])
@@ -85,6 +87,23 @@ function build(targets) {
   if (!built) throw new BuildProblem('minipend fuzz: the targets could not be built; the output is above.')
 }
 
+/** One target of several: what it prints comes in one piece when it has ended. Resolves to false when it failed. */
+function runAside(command, args, options) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: paths.root, stdio: ['ignore', 'pipe', 'pipe'], ...options })
+    let text = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8')
+      stream.on('data', (part) => (text += part))
+    }
+    child.on('error', reject)
+    child.on('close', (code) => {
+      process.stdout.write(text)
+      resolve(code === 0)
+    })
+  })
+}
+
 const sanitizerEnvironment = {
   ...process.env,
   // The model's own handler serves guarded copies of memory that is not there. A world's memory is freed when it ends; fibers that a stopped world leaves are not.
@@ -93,7 +112,7 @@ const sanitizerEnvironment = {
   ASAN_SYMBOLIZER_PATH: process.env['ASAN_SYMBOLIZER_PATH'] ?? `/usr/bin/llvm-symbolizer-${clangMajor}`,
 }
 
-function runNative(target, seconds, input) {
+async function runNative(target, seconds, input) {
   const program = path.join(buildDir, `minipend_fuzz_${target}`)
   const options = { env: sanitizerEnvironment }
   if (input !== undefined) return run(program, [path.resolve(input)], options)
@@ -101,7 +120,7 @@ function runNative(target, seconds, input) {
   const given = path.join(paths.root, 'test', 'fuzz', 'corpus', target)
   mkdirSync(learnt, { recursive: true })
   mkdirSync(findingsDir, { recursive: true })
-  const good = run(
+  const good = await runAside(
     program,
     [
       `-max_total_time=${seconds}`,
@@ -126,12 +145,16 @@ function runNative(target, seconds, input) {
   return good
 }
 
-function runDecoder(seconds) {
+async function runDecoder(seconds) {
   const seed = process.env['MINIPEND_FUZZ_SEED'] ?? String(Math.floor(Math.random() * 0x7fffffff))
   console.log(`minipend fuzz: decoder: seed ${seed}`)
-  const good = run(process.execPath, [paths.packageFile('vitest', 'vitest.mjs'), 'run', 'test/fuzz/decoder.test.ts'], {
-    env: { ...process.env, MINIPEND_FUZZ_SECONDS: String(seconds), MINIPEND_FUZZ_SEED: seed },
-  })
+  const good = await runAside(
+    process.execPath,
+    [paths.packageFile('vitest', 'vitest.mjs'), 'run', 'test/fuzz/decoder.test.ts'],
+    {
+      env: { ...process.env, MINIPEND_FUZZ_SECONDS: String(seconds), MINIPEND_FUZZ_SEED: seed },
+    },
+  )
   if (!good) {
     console.error(
       `minipend fuzz: decoder: a finding; MINIPEND_FUZZ_SEED=${seed} npm run fuzz -- decoder finds it again`,
@@ -140,15 +163,19 @@ function runDecoder(seconds) {
   return good
 }
 
-await runMain(() => {
+await runMain(async () => {
   const { targets, seconds, input } = readArguments()
   const natives = targets.filter((target) => target !== decoder)
   if (natives.length > 0) build(natives)
-  let good = true
-  for (const target of targets) {
-    console.log(`== ${target}`)
-    good = (target === decoder ? runDecoder(seconds) : runNative(target, seconds, input)) && good
-  }
-  console.log(good ? 'minipend fuzz: nothing was found' : 'minipend fuzz: FINDINGS, see above')
-  process.exitCode = good ? 0 : 1
+  const findings = []
+  await inParallel(targets, async (target) => {
+    console.log(`== ${target}: ${input ?? `${seconds} s`}`)
+    const good = await (target === decoder ? runDecoder(seconds) : runNative(target, seconds, input))
+    console.log(`-- ${target}: ${good ? 'nothing' : 'FINDINGS, see above'}`)
+    if (!good) findings.push(target)
+  })
+  console.log(
+    findings.length === 0 ? 'minipend fuzz: nothing was found' : `minipend fuzz: FINDINGS of ${findings.join(', ')}`,
+  )
+  process.exitCode = findings.length === 0 ? 0 : 1
 })
