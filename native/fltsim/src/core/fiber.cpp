@@ -4,6 +4,8 @@
 
 #include "core/fiber.hpp"
 
+#include "core/static_tls.hpp"
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -150,7 +152,7 @@ struct Fiber::Impl {
 
 namespace {
 
-thread_local Fiber::Impl *t_previous = nullptr; ///< who switched to the fiber that runs now
+FLTSIM_STATIC_TLS thread_local Fiber::Impl *t_previous = nullptr; ///< who switched to the fiber that runs now
 
 void arrived(Fiber::Impl &self) {
 #if FLTSIM_ASAN

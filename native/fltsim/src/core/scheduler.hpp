@@ -18,7 +18,9 @@ class Random {
   public:
     explicit Random(uint64_t seed) : state_(seed) {}
     uint64_t next() {
-        uint64_t z = state_.fetch_add(0x9E3779B97F4A7C15u, std::memory_order_relaxed) + 0x9E3779B97F4A7C15u;
+        // Not one atomic step: two threads of the wall clock may draw the same number, and fibers have one thread.
+        uint64_t z = state_.load(std::memory_order_relaxed) + 0x9E3779B97F4A7C15u;
+        state_.store(z, std::memory_order_relaxed);
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
         z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
         return z ^ (z >> 31);

@@ -8,14 +8,15 @@
 #include <unordered_set>
 
 #include "core/scheduler.hpp"
+#include "core/static_tls.hpp"
 #include "core/thread_impl.hpp"
 
 namespace fltsim {
 
 namespace {
 
-thread_local World *t_world = nullptr;
-thread_local Thread *t_thread = nullptr;
+FLTSIM_STATIC_TLS thread_local World *t_world = nullptr;
+FLTSIM_STATIC_TLS thread_local Thread *t_thread = nullptr;
 
 /// Every Thread object there is: a driver may hold a reference on one that ended long ago, and what it passes has to be recognised.
 struct LiveThreads {

@@ -9,6 +9,7 @@
 #include <new>
 #include <string>
 
+#include "core/fill.hpp"
 #include "core/world.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -30,38 +31,71 @@ namespace fltsim::flt {
 namespace {
 constexpr unsigned char kPoison = 0xDD;
 constexpr size_t kKeptBlocks = 2048;
+constexpr size_t kSpareSizes = 16; // names have any size, and are not kept
+/// The address sanitizer watches a block for longer when it gets it back.
+#if defined(FLTSIM_ASAN)
+constexpr bool kReuse = false;
+#else
+constexpr bool kReuse = true;
+#endif
 } // namespace
 
 Quarantine::~Quarantine() {
     while (!released_.empty()) {
         evict(false);
     }
-    for (const auto &[block, info] : blocks_) {
-        ::operator delete(const_cast<void *>(block));
+    while (used_ != nullptr) {
+        Header *header = used_;
+        used_ = header->next;
+        ::operator delete(header);
+    }
+    for (const auto &[bytes, blocks] : spare_) {
+        for (Header *header : blocks) {
+            ::operator delete(header);
+        }
     }
 }
 
+std::vector<Quarantine::Header *> *Quarantine::spare(size_t bytes) {
+    const auto found = std::ranges::find(spare_, bytes, &Spare::bytes);
+    if (found != spare_.end()) {
+        return &found->blocks;
+    }
+    return kReuse && spare_.size() < kSpareSizes ? &spare_.emplace_back(Spare{bytes, {}}).blocks : nullptr;
+}
+
 void *Quarantine::allocate(size_t bytes, const char *what, unsigned char fill) {
-    void *block = ::operator new(bytes);
-    std::memset(block, fill, bytes);
-    blocks_[block] = Block{bytes, what, false};
-    return block;
+    Header *header = nullptr;
+    if (auto *blocks = spare(bytes); blocks != nullptr && !blocks->empty()) {
+        header = blocks->back();
+        blocks->pop_back();
+    } else {
+        header = static_cast<Header *>(::operator new(sizeof(Header) + bytes));
+    }
+    new (header) Header{bytes, what, used_, nullptr};
+    if (used_ != nullptr) {
+        used_->previous = header;
+    }
+    used_ = header;
+    return std::memset(header + 1, fill, bytes);
 }
 
 void Quarantine::release(void *block) {
-    Block &info = blocks_.at(block);
-    info.released = true;
-    std::memset(block, kPoison, info.bytes);
-    ASAN_POISON_MEMORY_REGION(block, info.bytes);
-    released_.push_back(block);
+    Header *header = static_cast<Header *>(block) - 1;
+    (header->previous != nullptr ? header->previous->next : used_) = header->next;
+    if (header->next != nullptr) {
+        header->next->previous = header->previous;
+    }
+    std::memset(block, kPoison, header->bytes);
+    ASAN_POISON_MEMORY_REGION(block, header->bytes);
+    released_.push_back(header);
     if (released_.size() > kKeptBlocks) {
         evict(true);
     }
 }
 
 bool Quarantine::released(const void *block) const {
-    const auto found = blocks_.find(block);
-    return found != blocks_.end() && found->second.released;
+    return std::ranges::any_of(released_, [&](const Header *header) { return header + 1 == block; });
 }
 
 void Quarantine::check_all() {
@@ -71,17 +105,20 @@ void Quarantine::check_all() {
 }
 
 void Quarantine::evict(bool check) {
-    void *block = released_.front();
+    Header *header = released_.front();
     released_.pop_front();
-    const Block info = blocks_.at(block);
-    ASAN_UNPOISON_MEMORY_REGION(block, info.bytes);
-    const auto *bytes = static_cast<const unsigned char *>(block);
-    const bool touched = check && std::any_of(bytes, bytes + info.bytes, [](unsigned char b) { return b != kPoison; });
-    blocks_.erase(block);
-    ::operator delete(block);
+    const char *what = header->what;
+    const auto *bytes = reinterpret_cast<const unsigned char *>(header + 1);
+    ASAN_UNPOISON_MEMORY_REGION(bytes, header->bytes);
+    const bool touched = check && !is_filled(bytes, header->bytes, kPoison);
+    if (auto *blocks = spare(header->bytes); blocks != nullptr) {
+        blocks->push_back(header);
+    } else {
+        ::operator delete(header);
+    }
     if (touched) {
-        bugcheck("V13 memory written after it was given back", info.what,
-                 std::string("the driver wrote to a ") + info.what + " that was no longer its own");
+        bugcheck("V13 memory written after it was given back", what,
+                 std::string("the driver wrote to a ") + what + " that was no longer its own");
     }
 }
 

@@ -7,7 +7,7 @@
 
 #include <cstddef>
 #include <deque>
-#include <unordered_map>
+#include <vector>
 
 namespace fltsim::flt {
 
@@ -24,14 +24,24 @@ class Quarantine {
     void check_all();
 
   private:
-    struct Block {
-        size_t bytes = 0;
-        const char *what = "";
-        bool released = false;
+    /// In front of each block. What is in use is a list, so that the end of a world finds it.
+    struct alignas(std::max_align_t) Header {
+        size_t bytes;
+        const char *what;
+        Header *next;
+        Header *previous;
     };
+    /// Blocks of one size that wait for their next use.
+    struct Spare {
+        size_t bytes;
+        std::vector<Header *> blocks;
+    };
+    /// Null: blocks of this size are not kept.
+    std::vector<Header *> *spare(size_t bytes);
     void evict(bool check);
-    std::unordered_map<const void *, Block> blocks_;
-    std::deque<void *> released_;
+    Header *used_ = nullptr;
+    std::deque<Header *> released_; ///< the oldest first
+    std::vector<Spare> spare_;
 };
 
 } // namespace fltsim::flt

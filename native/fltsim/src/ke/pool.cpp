@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 
+#include "core/fill.hpp"
 #include "io/io_manager.hpp"
 #include "ke/state.hpp"
 #include "ke/trace.hpp"
@@ -54,6 +55,10 @@ std::string tag_text(uint32_t tag) {
         text += c >= 0x20 && c < 0x7F ? c : '.';
     }
     return text;
+}
+
+std::string Pool::describe(const void *user, const Block &block) {
+    return "block " + hex(user) + " of " + std::to_string(block.bytes) + " bytes, tag " + tag_text(block.tag);
 }
 
 Pool::~Pool() {
@@ -111,25 +116,22 @@ void *Pool::allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag
 void Pool::check_guards(const char *api, const unsigned char *user, const Block &block) {
     ASAN_UNPOISON_MEMORY_REGION(block.raw, block.raw_bytes);
     const unsigned char *end = block.raw + block.raw_bytes;
-    const bool head_intact = std::all_of(static_cast<const unsigned char *>(block.raw), user,
-                                         [](unsigned char c) { return c == HEAD_FILL; });
-    const bool tail_intact = std::all_of(user + block.bytes, end, [](unsigned char c) { return c == TAIL_FILL; });
-    const bool poison_intact =
-        !block.freed || std::all_of(user, user + block.bytes, [](unsigned char c) { return c == FILL_FREED; });
+    const unsigned char *tail = user + block.bytes;
+    const bool head_intact = is_filled(block.raw, static_cast<size_t>(user - block.raw), HEAD_FILL);
+    const bool tail_intact = is_filled(tail, static_cast<size_t>(end - tail), TAIL_FILL);
+    const bool poison_intact = !block.freed || is_filled(user, block.bytes, FILL_FREED);
     ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);
     if (!block.freed) {
         ASAN_UNPOISON_MEMORY_REGION(user, block.bytes);
     }
-    const std::string what =
-        "block " + hex(user) + " of " + std::to_string(block.bytes) + " bytes, tag " + tag_text(block.tag);
     if (!head_intact) {
-        bugcheck("V20 pool: underrun", api, what + ": bytes before it were overwritten");
+        bugcheck("V20 pool: underrun", api, describe(user, block) + ": bytes before it were overwritten");
     }
     if (!tail_intact) {
-        bugcheck("V20 pool: overrun", api, what + ": bytes after it were overwritten");
+        bugcheck("V20 pool: overrun", api, describe(user, block) + ": bytes after it were overwritten");
     }
     if (!poison_intact) {
-        bugcheck("V20 pool: written after free", api, what);
+        bugcheck("V20 pool: written after free", api, describe(user, block));
     }
 }
 
@@ -150,16 +152,14 @@ void Pool::release(const char *api, void *user, uint32_t tag) {
         bugcheck("V20 pool: not a block", api, hex(user) + " was never allocated here, or was freed long ago");
     }
     Block &block = found->second;
-    const std::string what =
-        "block " + hex(user) + " of " + std::to_string(block.bytes) + " bytes, tag " + tag_text(block.tag);
     if (block.freed) {
-        bugcheck("V20 pool: double free", api, what);
+        bugcheck("V20 pool: double free", api, describe(user, block));
     }
     if (tag != 0 && tag != block.tag) {
-        bugcheck("V20 pool: wrong tag", api, what + ": freed with tag " + tag_text(tag));
+        bugcheck("V20 pool: wrong tag", api, describe(user, block) + ": freed with tag " + tag_text(tag));
     }
     if (block.paged && executing().irql > APC_LEVEL) {
-        bugcheck("V20 pool: paged pool above APC_LEVEL", api, what + ": freed at DISPATCH_LEVEL");
+        bugcheck("V20 pool: paged pool above APC_LEVEL", api, describe(user, block) + ": freed at DISPATCH_LEVEL");
     }
     check_guards(api, static_cast<unsigned char *>(user), block);
     std::memset(user, FILL_FREED, block.bytes);

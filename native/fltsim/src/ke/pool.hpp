@@ -45,6 +45,7 @@ class Pool {
         bool paged = false;
         bool freed = false;
     };
+    static std::string describe(const void *user, const Block &block);
     void check_guards(const char *api, const unsigned char *user, const Block &block);
     void let_go_oldest(const char *api);
     std::unordered_map<const void *, Block> blocks_; ///< live and quarantined, by the address the driver has

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "core/static_tls.hpp"
 #include "ke/state.hpp"
 
 #if defined(_WIN32)
@@ -40,12 +41,6 @@ bool try_copy(void *to, const void *from, size_t bytes) {
 
 namespace {
 
-#if defined(__APPLE__)
-#define FLTSIM_STATIC_TLS
-#else
-// The handler must be able to read these in a thread that never came here, where a lazily allocated block would call malloc.
-#define FLTSIM_STATIC_TLS __attribute__((tls_model("initial-exec")))
-#endif
 FLTSIM_STATIC_TLS thread_local bool prepared = false;
 FLTSIM_STATIC_TLS thread_local sigjmp_buf *volatile model_guard = nullptr;
 
