@@ -224,6 +224,31 @@ describe('what ends a held operation', () => {
   })
 })
 
+describe('a detach in the middle of traffic', () => {
+  conformance(
+    'T27 LIFE-13 DRAIN-06',
+    'loses no operation: each is pended and given back, refused, or not seen',
+    async (bench) => {
+      await bench.filled('a', new Uint8Array(64))
+      const file = await bench.file('a', { overlapped: true })
+      await bench.rules({ on: ['read', 'rename'], action: pend({ delayMs: 1 }) })
+      for (let round = 0; round < 10; round++) {
+        const instance = await bench.mp.attach(VOLUMES.ntfs)
+        const path = await bench.filled(`f${round}`)
+        const reads = Array.from({ length: 40 }, (_, at) => file.read(1, { at }))
+        const renaming = bench.mp.io.rename(path, `r${round}`)
+        await instance.detach()
+        expect(await Promise.all(reads)).toHaveLength(40)
+        await renaming
+        expect((await settled(bench.mp)).held).toBe(0n)
+      }
+      const { read } = (await settled(bench.mp)).retired.byOperation
+      expect(read.postOperations).toBe(read.unmatched + read.pended + read.refused.total)
+      expect(read.completed).toBe(read.pended)
+    },
+  )
+})
+
 describe('draining', () => {
   conformance(
     'DRAIN-01 DRAIN-02 DRAIN-04 T17',

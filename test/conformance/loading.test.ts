@@ -105,6 +105,50 @@ describe('loading', () => {
   )
 })
 
+describe('each call that the driver makes fails once', () => {
+  /** One life of the driver, in which the call of that number fails. Value: whether there was such a call. */
+  async function life(backend: NativeBackend, skip: number): Promise<boolean> {
+    expect(backend.setFault('*', skip, 1)).toBe(true)
+    if ((await backend.filterLoad('minipend')) === 0) {
+      const [attached] = await backend.filterAttach('minipend', 'D:', '', '')
+      const [, port] = await backend.connect(portName, new Uint8Array(0))
+      const reply = new Uint8Array(setRulesReplyBytes)
+      await port?.sendMessage(encodeHello(envelope(1n), { control: 0, script: 0 }), new Uint8Array(helloReplyBytes))
+      await port?.sendMessage(encodeRules(envelope(2n), [{ ...heldWrites, path: '*\\BELL.BIN' }]), reply)
+      // Whatever the driver could not do, the write is done.
+      await writePage(backend)
+      if (attached === 0) {
+        const [, , file] = await backend.createFile('D:\\bell.bin', 0x80000000, 7, 3, 0)
+        const bytes = new Uint8Array(4096).fill(1)
+        expect(await file?.read(2, bytes, 0n)).toEqual([0, 0, 4096])
+        expect(bytes.every((byte) => byte === 0)).toBe(true)
+        await file?.close()
+      }
+      expect(await backend.filterUnload('minipend')).toBe(0)
+      await port?.close()
+    }
+    expectClean(backend)
+    return (JSON.parse(backend.report()) as { readonly faults: readonly unknown[] }).faults.length > 0
+  }
+
+  for (const part of [0, 1, 2, 3]) {
+    conformanceOf(
+      'T16 SIM-15',
+      `and is lived with, from loading to unloading (part ${part + 1} of 4)`,
+      async () => {
+        let skip = part
+        for (let there = true; there; skip += 4) {
+          const backend = await openModel()
+          there = await life(backend, skip)
+          await backend.close()
+        }
+        expect(skip, 'there are many').toBeGreaterThan(20)
+      },
+      ONLY_MODEL,
+    )
+  }
+})
+
 /** A loaded driver with a client whose rule holds writes of D: for as long as it may. */
 async function holding(backend: NativeBackend, delayMs: number): Promise<void> {
   expect((await backend.filterAttach('minipend', 'D:', '', ''))[0]).toBe(0)
@@ -133,7 +177,7 @@ describe('unloading', () => {
   )
 
   conformanceOf(
-    'POST-04 V4 V10 V11 V20',
+    'POST-04 NAME-05 V4 V10 V11 V20',
     'leaves no work item, context, name or memory behind, whatever was done before',
     async () => {
       const backend = closing(await open())
@@ -215,6 +259,30 @@ describe('attaching and detaching', () => {
       0x801f0011,
     )
   })
+
+  for (const [ids, fault] of [
+    ['LIFE-01 CTX-02', 'FltAllocateContext:STATUS_INSUFFICIENT_RESOURCES'],
+    ['LIFE-01 CTX-02', 'FltAllocateContext:STATUS_FLT_DELETING_OBJECT'],
+    ['LIFE-01 CTX-03', 'FltSetInstanceContext:STATUS_FLT_DELETING_OBJECT'],
+    ['LIFE-01 CTX-03', 'FltSetInstanceContext:STATUS_NOT_SUPPORTED'],
+  ] as const) {
+    conformance(
+      ids,
+      `come to nothing when ${fault} fails inside the driver, and work the next time`,
+      async (bench) => {
+        const { mp } = bench
+        mp.model.setFault(fault, { count: 1 })
+        await expect(mp.attach(VOLUMES.ntfs)).rejects.toMatchObject({ name: 'FilterError', operation: 'attach' })
+        const file = await bench.file('a')
+        expect((await mp.counters()).byInstance).toEqual([])
+        await bench.attach()
+        await bench.rules({ on: ['write'], action: { kind: 'observe' } })
+        await file.write('x')
+        expect((await mp.counters()).byOperation.write.observed).toBe(1n)
+      },
+      ONLY_MODEL,
+    )
+  }
 
   conformance('LIFE-04 HR-02', 'say when there is no such instance', async ({ mp }) => {
     const instance = await mp.attach(VOLUMES.ntfs, { instanceName: 'one', altitude: '100' })

@@ -214,20 +214,26 @@ describe('messages of the driver', () => {
     ONLY_MODEL,
   )
 
-  conformanceOf(
-    'MSG-03',
-    'that were not taken in time are not taken for sent: they come again',
-    async () => {
-      const { backend, port } = await ringing()
-      expect(backend.setFault('FltSendMessage:STATUS_TIMEOUT', 0, 2)).toBe(true)
-      await arm(port)
-      const wait = port.getMessage(1, new Uint8Array(BELL.size))
-      await writePage(backend)
-      expect(await wait).toEqual([0, BELL.size])
-      await port.close()
-    },
-    ONLY_MODEL,
-  )
+  for (const [ids, status] of [
+    ['MSG-03', 'STATUS_TIMEOUT'],
+    ['MSG-01', 'STATUS_INSUFFICIENT_RESOURCES'],
+    ['MSG-01', 'STATUS_THREAD_IS_TERMINATING'],
+  ] as const) {
+    conformanceOf(
+      ids,
+      `are not taken for sent when sending them ends in ${status}: they come again`,
+      async () => {
+        const { backend, port } = await ringing()
+        expect(backend.setFault(`FltSendMessage:${status}`, 0, 2)).toBe(true)
+        await arm(port)
+        const wait = port.getMessage(1, new Uint8Array(BELL.size))
+        await writePage(backend)
+        expect(await wait).toEqual([0, BELL.size])
+        await port.close()
+      },
+      ONLY_MODEL,
+    )
+  }
 
   conformanceOf(
     'USR-03 HR-03',
@@ -265,6 +271,58 @@ describe('messages of the driver', () => {
       expect(await wait).toEqual([HRESULT.invalidHandle, 0])
       expect((await port.sendMessage(hello(), new Uint8Array(4096)))[0]).toBe(HRESULT.invalidHandle)
       await port.close()
+    },
+    ONLY_MODEL,
+  )
+})
+
+describe('at any moment', () => {
+  const ENDS: readonly number[] = [0, HRESULT.invalidHandle, HRESULT.aborted]
+
+  conformanceOf(
+    'T34 PORT-04',
+    'messages and the closing of their handle end each other, and the driver goes on',
+    async () => {
+      const backend = await driver()
+      for (let round = 0; round < 30; round++) {
+        const port = await connect(backend)
+        const calls = [
+          () => port.sendMessage(hello(), new Uint8Array(4096)),
+          () => port.getMessage(1, new Uint8Array(64)),
+        ]
+        const sent = calls.map((call) => call())
+        const again = port.sendMessage(hello(), new Uint8Array(4096))
+        await (round % 2 === 0 ? port.close() : Promise.all([port.close(), port.close()]))
+        for (const [hresult] of await Promise.all([...sent, again])) {
+          expect(ENDS).toContain(hresult)
+        }
+      }
+      await (await connect(backend)).close()
+    },
+    ONLY_MODEL,
+  )
+
+  conformanceOf(
+    'T33 UNL-04',
+    'the filter may go while messages come: each is answered, or its port is gone',
+    async () => {
+      for (let round = 0; round < 10; round++) {
+        const backend = await driver()
+        const ports = await Promise.all(Array.from({ length: 4 }, () => connect(backend)))
+        const sends = ports.map((port) => port.sendMessage(hello(), new Uint8Array(4096)))
+        const waits = ports.map((port) => port.getMessage(1, new Uint8Array(64)))
+        const unloading = backend.filterUnload('minipend')
+        const late = ports.map((port) => port.sendMessage(hello(), new Uint8Array(4096)))
+        expect(await unloading).toBe(0)
+        for (const [hresult] of await Promise.all([...sends, ...late])) {
+          expect(ENDS).toContain(hresult)
+        }
+        for (const [hresult] of await Promise.all(waits)) {
+          expect(hresult).toBe(HRESULT.invalidHandle)
+        }
+        expect(JSON.parse(backend.report())).toMatchObject({ stopped: false, leaks: [] })
+        await Promise.all(ports.map((port) => port.close()))
+      }
     },
     ONLY_MODEL,
   )

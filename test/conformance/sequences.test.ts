@@ -312,6 +312,31 @@ describe('the operations of a call', () => {
     },
   )
 
+  conformance(
+    'SEQ-12',
+    'the mapped page writer writes what a view has changed, between MOD_WRITE calls',
+    async (bench) => {
+      await uncached(bench)
+      const file = await bench.file('file')
+      const view = await file.map({ length: PAGE, writable: true })
+      await bench.attach()
+      const seen = await trace(
+        bench,
+        async () => {
+          await view.write(0, 'changed')
+          await view.close()
+          await file.close()
+        },
+        { system: true, atLeast: 5 },
+      )
+      const written = seen.filter(({ operation }) => operation === 'modWrite' || operation === 'write')
+      expect(written.map(({ operation }) => operation)).toEqual(['modWrite', 'write', 'modWrite'])
+      expect(written[1]?.postOperation).toMatchObject({
+        ...{ irql: 'DISPATCH_LEVEL', synchronous: false, irpFlags: ['IRP_NOCACHE', 'IRP_PAGING_IO'] },
+      })
+    },
+  )
+
   conformance('SEQ-21', 'a copy opens both, copies piece by piece, sets times and closes both', async (bench) => {
     const path = await bench.filled('file')
     await bench.attach()
