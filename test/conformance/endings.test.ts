@@ -174,6 +174,7 @@ describe('what ends a held operation', () => {
       expect(new Set(seen.map(({ heldId }) => heldId)).size).toBe(Number(pended))
       expect(byOperation.read.completed).toBe(pended)
     },
+    { chance: true },
   )
 
   conformance('POST-23', 'what has been given back cannot be given back again', async (bench) => {
@@ -246,6 +247,7 @@ describe('a detach in the middle of traffic', () => {
       expect(read.postOperations).toBe(read.unmatched + read.pended + read.refused.total)
       expect(read.completed).toBe(read.pended)
     },
+    { chance: true },
   )
 })
 
