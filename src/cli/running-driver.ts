@@ -91,23 +91,25 @@ export async function stat(context: CommandContext, options: StatOptions): Promi
 export async function instances(context: CommandContext, options: RunningOptions): Promise<ExitCode> {
   const { terminal, json } = context
   await using mp = await openRunning(context, 'instances', options)
-  const { byInstance } = await mp.counters()
+  const found = await mp.instances({ signal: context.stop })
   if (json) {
-    const list = byInstance.map(({ id, name, altitude, volume, bootVolume, tearingDown, inFlight }) => ({
-      ...{ id, name, altitude, volume, bootVolume, tearingDown },
-      heldNow: inFlight,
+    const list = found.map(({ name, altitude, volume, frame, fileSystem, supportedFeatures, counters }) => ({
+      ...{ id: counters?.id, name, altitude, volume, frame, fileSystem, supportedFeatures },
+      ...{ bootVolume: counters?.bootVolume, tearingDown: counters?.tearingDown, heldNow: counters?.inFlight },
     }))
     terminal.out(`${toJson({ instances: list })}\n`)
     return EXIT.ok
   }
-  if (byInstance.length === 0) {
+  if (found.length === 0) {
     terminal.out('minipend is attached to no volume\n')
     return EXIT.ok
   }
-  const table = new Table({ head: ['volume', 'instance', 'altitude', 'held now', ''], style: { head: [], border: [] } })
-  for (const each of byInstance) {
-    const notes = [each.bootVolume ? 'boot volume' : '', each.tearingDown ? 'being detached' : '']
-    table.push([each.volume, each.name, each.altitude, String(each.inFlight), notes.filter(Boolean).join(', ')])
+  const head = ['volume', 'file system', 'instance', 'altitude', 'frame', 'id', 'held now', '']
+  const table = new Table({ head, style: { head: [], border: [] } })
+  for (const { volume, fileSystem, name, altitude, frame, counters } of found) {
+    const notes = [counters?.bootVolume ? 'boot volume' : '', counters?.tearingDown ? 'being detached' : '']
+    const counted = [String(counters?.id ?? '-'), String(counters?.inFlight ?? '-')]
+    table.push([volume, fileSystem, name, altitude, String(frame), ...counted, notes.filter(Boolean).join(', ')])
   }
   terminal.out(`${table.toString()}\n`)
   return EXIT.ok

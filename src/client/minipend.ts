@@ -19,6 +19,7 @@ import { Events } from './events.js'
 import { Gates } from './gates.js'
 import { HeldDesk } from './held.js'
 import { attachInstance, detachInstance } from './instance.js'
+import { listInstances } from './instance-list.js'
 import { abortable, throwIfAborted } from './lifetime.js'
 import { createModel } from './model.js'
 import { Pump } from './pump.js'
@@ -41,6 +42,7 @@ import type {
   HeldOptions,
   HelloInfo,
   Instance,
+  InstanceInfo,
   Minipend,
   Model,
   ReleaseOptions,
@@ -153,9 +155,19 @@ export class MinipendSession implements Minipend {
     }
     const stop = check.signal('signal', signal)
     throwIfAborted('counters', stop)
-    const read = async (): Promise<Counters> =>
-      countersFrom(snapshotOf(await this.#readCounters()), (device) => this.#volumes.driveOf(device), base)
-    return abortable(read(), { operation: 'counters', signal: stop })
+    return abortable(this.#countersSince(base), { operation: 'counters', signal: stop })
+  }
+
+  async instances(options: SignalOptions = {}): Promise<InstanceInfo[]> {
+    const operation = 'instances'
+    this.#session.lifetime.ensureOpen(operation)
+    const check = checkerFor(operation)
+    const signal = check.signal('signal', check.object('options', options, ['signal']).signal)
+    throwIfAborted(operation, signal)
+    return abortable(
+      listInstances(this.#session, () => this.#countersSince(this.#baseline)),
+      { operation, signal },
+    )
   }
 
   async resetCounters(options: SignalOptions = {}): Promise<void> {
@@ -202,6 +214,10 @@ export class MinipendSession implements Minipend {
     }
     this.#volumes.learn(decoded)
     return decoded
+  }
+
+  async #countersSince(base: Snapshot | undefined): Promise<Counters> {
+    return countersFrom(snapshotOf(await this.#readCounters()), (device) => this.#volumes.driveOf(device), base)
   }
 
   /** `key`: the option that is about persistent rules. */

@@ -30,6 +30,7 @@ export class SharedTransport {
       filterLoad: (filter) => transport.filterLoad(filter),
       filterAttach: (filter, volume, instance, altitude) => transport.filterAttach(filter, volume, instance, altitude),
       filterDetach: (filter, volume, instance) => transport.filterDetach(filter, volume, instance),
+      filterInstances: (filter, informationClass) => transport.filterInstances(filter, informationClass),
       queryDosDevice: (device) => transport.queryDosDevice(device),
       connect: (port) => transport.connect(port),
       report: () => transport.report(),

@@ -15,11 +15,13 @@ import type {
   ReleaseOptions,
   ReleaseResult,
 } from './held-types.js'
+import type { InstanceInfo } from './instance-types.js'
 import type { Rules } from './rule-types.js'
 
 export type * from './counter-types.js'
 export type * from './event-types.js'
 export type * from './held-types.js'
+export type * from './instance-types.js'
 export type * from './rule-types.js'
 export type {
   EventName,
@@ -154,6 +156,11 @@ export interface Minipend extends AsyncDisposable {
     instance: Instance | { readonly volume: string; readonly name: string },
     options?: SignalOptions,
   ): Promise<void>
+  /**
+   * The driver's instances on all volumes, whoever attached them, as the Filter Manager lists them (FilterInstanceFindFirst), each with what the driver
+   * counts for it.
+   */
+  instances(options?: SignalOptions): Promise<InstanceInfo[]>
   /** What the driver counted: since its instances were attached, since resetCounters(), or since `since`. */
   counters(options?: CountersOptions): Promise<Counters>
   /** From now on counters() of this session counts from here. Nothing changes in the driver, nor for other clients. */

@@ -67,6 +67,7 @@ export function addonTransport(
     filterLoad: (filter) => backend.filterLoad(filter),
     filterAttach: (filter, volume, instance, altitude) => backend.filterAttach(filter, volume, instance, altitude),
     filterDetach: (filter, volume, instance) => backend.filterDetach(filter, volume, instance),
+    filterInstances: (filter, informationClass) => backend.filterInstances(filter, informationClass),
     queryDosDevice: (device) => backend.queryDosDevice(device),
     connect: async (name) => {
       const [hresult, port] = await backend.connect(name, new Uint8Array(0))

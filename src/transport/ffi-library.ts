@@ -15,6 +15,9 @@ const FILTER: Readonly<Record<string, Signature>> = {
   FilterAttachAtAltitude: ['int32', ['pointer', 'pointer', 'pointer', 'pointer', 'uint32', 'pointer']],
   FilterDetach: ['int32', ['pointer', 'pointer', 'pointer']],
   FilterConnectCommunicationPort: ['int32', ['pointer', 'uint32', 'pointer', 'uint16', 'pointer', 'pointer']],
+  FilterInstanceFindFirst: ['int32', ['pointer', 'int32', 'pointer', 'uint32', 'pointer', 'pointer']],
+  FilterInstanceFindNext: ['int32', ['uint64', 'int32', 'pointer', 'uint32', 'pointer']],
+  FilterInstanceFindClose: ['int32', ['uint64']],
   FilterSendMessage: ['int32', ['uint64', 'pointer', 'uint32', 'pointer', 'uint32', 'pointer']],
 }
 

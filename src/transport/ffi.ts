@@ -14,6 +14,10 @@ import type { ClientThreads, FileResult, Hresult, Transport, TransportOptions, T
 const INSTANCE_NAME_CHARS = 256
 const DEVICE_NAME_CHARS = 512
 const MESSAGE_BYTES = 1024
+/** More than an instance's structure takes with the longest names. */
+const INSTANCE_INFORMATION_BYTES = 8192
+/** HRESULT_FROM_WIN32(ERROR_NO_MORE_ITEMS) */
+const NO_MORE_ITEMS = 0x80070103
 /** FLTSIM_OPTIONS of native/fltsim/include/fltsim.h. */
 const WORLD_OPTIONS_BYTES = 32
 
@@ -167,6 +171,24 @@ class FfiTransport implements Transport {
 
   filterDetach(filterName: string, volume: string, instanceName: string): Promise<Hresult> {
     return Promise.resolve(this.#filter('FilterDetach', wide(filterName), wide(volume), wide(instanceName)))
+  }
+
+  filterInstances(filterName: string, informationClass: number): Promise<readonly [Hresult, readonly Uint8Array[]]> {
+    const found: Uint8Array[] = []
+    const search = Buffer.alloc(8)
+    const returned = Buffer.alloc(4)
+    const buffer = Buffer.alloc(INSTANCE_INFORMATION_BYTES)
+    const room = [informationClass, buffer, buffer.length, returned] as const
+    let hresult = this.#filter('FilterInstanceFindFirst', wide(filterName), ...room, search)
+    const handle = hresult === 0 ? search.readBigUInt64LE().toString() : undefined
+    while (handle !== undefined && hresult === 0) {
+      found.push(Uint8Array.from(buffer.subarray(0, returned.readUInt32LE())))
+      hresult = this.#filter('FilterInstanceFindNext', handle, ...room)
+    }
+    if (handle !== undefined) {
+      this.#filter('FilterInstanceFindClose', handle)
+    }
+    return Promise.resolve([hresult === NO_MORE_ITEMS ? 0 : hresult, found])
   }
 
   queryDosDevice(name: string): Promise<FileResult<string>> {

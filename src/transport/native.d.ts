@@ -113,6 +113,14 @@ export interface NativeBackend {
     altitude: string,
   ): Promise<readonly [Hresult, string]>
   filterDetach(filterName: string, volume: string, instanceName: string): Promise<Hresult> // [second control thread]
+  /**
+   * FilterInstanceFindFirst to the end, FilterInstanceFindClose. Value: what each call returned, structures of that class with their texts; 0 also
+   * when there is none. [control]
+   */
+  filterInstances(
+    filterName: string,
+    informationClass: number,
+  ): Promise<readonly [Hresult, readonly Uint8Array[]]>
   /** \Device\... of a DOS device name such as "D:". [control] */
   queryDosDevice(name: string): Promise<FileResult<string>>
 

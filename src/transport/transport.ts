@@ -55,6 +55,8 @@ export interface Transport {
     altitude: string,
   ): Promise<readonly [Hresult, string]>
   filterDetach(filterName: string, volume: string, instanceName: string): Promise<Hresult>
+  /** The filter's instances, each an INSTANCE_..._INFORMATION of that class with its texts. */
+  filterInstances(filterName: string, informationClass: number): Promise<readonly [Hresult, readonly Uint8Array[]]>
   queryDosDevice(name: string): Promise<FileResult<string>>
   connect(portName: string): Promise<readonly [Hresult, TransportPort | undefined]>
   /** JSON, or '' on windows. */

@@ -43,6 +43,9 @@ async function conversation(transport: Transport): Promise<Record<string, unknow
     answers['attach'] = await transport.filterAttach(FILTER_NAME, 'D:', '', '')
     answers['attach at'] = await transport.filterAttach(FILTER_NAME, 'E:', 'mine', '370020.5')
     answers['attach nowhere'] = await transport.filterAttach(FILTER_NAME, 'X:', '', '')
+    answers['instances'] = await transport.filterInstances(FILTER_NAME, 3)
+    answers['instances, no such class'] = await transport.filterInstances(FILTER_NAME, 4)
+    answers['instances of nobody'] = await transport.filterInstances('nobody', 3)
     answers['device'] = await transport.queryDosDevice('D:')
     const [, port] = await transport.connect(PORT_NAME)
     if (port === undefined) {
@@ -103,6 +106,9 @@ describe.skipIf(!installed)('the ffi transport', () => {
     const ffi = await conversation(await openFfiTransport(options))
     const [hresult, counters] = addon['counters'] as [number, string]
     expect([hresult, counters.length]).toEqual([0, 2 * countersReplyBytes(3)])
+    expect(addon['instances']).toEqual([0, [expect.any(Uint8Array), expect.any(Uint8Array)]])
+    expect(addon['instances, no such class']).toEqual([0x80070057, []])
+    expect(addon['instances of nobody']).toEqual([0x801f0013, []])
     expect(addon).toMatchObject({ 'storage delay': true, 'late storage delay': false })
     expect(ffi).toEqual(addon)
   })
@@ -118,6 +124,7 @@ describe.skipIf(!installed)('the ffi transport', () => {
     const counters = await mp.counters()
     expect(counters.byInstance).toMatchObject([{ drive: 'D:', name: instance.name, altitude: instance.altitude }])
     expect(counters.balance.exact).toBe(true)
+    expect(await mp.instances()).toMatchObject([{ name: instance.name, counters: { drive: 'D:' } }])
     await instance.detach()
   })
 

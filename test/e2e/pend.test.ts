@@ -128,6 +128,26 @@ describe('instances', () => {
     expectBalance(after)
   })
 
+  it('are listed by the Filter Manager, whoever attached them, with what the driver counts', async () => {
+    const mp = await world()
+    expect(await mp.instances()).toEqual([])
+    const other = await mp.connect()
+    await other.attach('E:', { altitude: '370021', instanceName: 'theirs' })
+    await mp.attach('D:', { altitude: '370020.5', instanceName: 'mine' })
+    await mp.io.writeFile('D:\\a', 'x')
+    await settled(mp)
+    const [theirs, mine, ...more] = await mp.instances()
+    expect(more).toEqual([])
+    expect(theirs).toMatchObject({ name: 'theirs', altitude: '370021', drive: undefined, fileSystem: 'fat', frame: 0 })
+    expect(theirs?.volume).toMatch(/^\\Device\\/)
+    expect(mine).toMatchObject({ name: 'mine', altitude: '370020.5', drive: 'D:', fileSystem: 'ntfs' })
+    expect(mine?.counters).toMatchObject({ name: 'mine', volume: mine?.volume, bootVolume: false, tearingDown: false })
+    expect(mine?.counters?.id).not.toBe(theirs?.counters?.id)
+    expect(mine?.counters?.postOperations).toBeGreaterThan(0n)
+    await mp.detach({ volume: 'E:', name: 'theirs' })
+    expect(await mp.instances()).toMatchObject([{ name: 'mine' }])
+  })
+
   it('that cannot be attached say why', async () => {
     const mp = await world()
     await mp.attach('D:', { instanceName: 'one', altitude: '100' })

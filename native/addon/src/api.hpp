@@ -42,7 +42,10 @@ using RtlNtStatusToDosErrorFunction = decltype(&::RtlNtStatusToDosError);
     X(FilterDetach)                                                                                                    \
     X(FilterConnectCommunicationPort)                                                                                  \
     X(FilterSendMessage)                                                                                               \
-    X(FilterGetMessage)
+    X(FilterGetMessage)                                                                                                \
+    X(FilterInstanceFindFirst)                                                                                         \
+    X(FilterInstanceFindNext)                                                                                          \
+    X(FilterInstanceFindClose)
 
 #define MINIPEND_KERNEL32_FUNCTIONS(X)                                                                                 \
     X(CreateFileW)                                                                                                     \

@@ -4,6 +4,7 @@
 
 #include "objects.hpp"
 
+#include <algorithm>
 #include <vector>
 
 namespace minipend {
@@ -108,6 +109,55 @@ Napi::Value filter_detach(Arguments &arguments, const BackendPointer &backend) {
     return start_hresult(arguments, backend, backend->threads->second, [=](const Api &api) {
         return api.FilterDetach(filter.data(), volume.data(), instance.or_null());
     });
+}
+
+struct FoundInstances {
+    uint32_t result = kHresultInvalidHandle;
+    std::vector<std::vector<uint8_t>> items;
+};
+
+/// All instances in one call, so that a search does not stay open between two calls of JavaScript.
+Napi::Value filter_instances(Arguments &arguments, const BackendPointer &backend) {
+    const SystemString filter = arguments.text(0);
+    const uint32_t information_class = arguments.u32(1);
+    if (!arguments.ok()) {
+        return {};
+    }
+    auto found = std::make_shared<FoundInstances>();
+    auto work = [=](WorkerThread &) {
+        if (!backend->ready()) {
+            return;
+        }
+        // More than the longest names take: 255 characters each for instance and filter, 1024 for the volume, and an altitude.
+        constexpr DWORD kRoom = 8192;
+        std::vector<uint64_t> buffer(kRoom / sizeof(uint64_t));
+        const auto *bytes = reinterpret_cast<const uint8_t *>(buffer.data());
+        const auto wanted = static_cast<INSTANCE_INFORMATION_CLASS>(information_class);
+        const Api &api = *backend->api;
+        HANDLE search = INVALID_HANDLE_VALUE;
+        DWORD returned = 0;
+        HRESULT result = api.FilterInstanceFindFirst(filter.data(), wanted, buffer.data(), kRoom, &returned, &search);
+        const bool searching = result == S_OK;
+        while (result == S_OK) {
+            found->items.emplace_back(bytes, bytes + std::min(returned, kRoom));
+            result = api.FilterInstanceFindNext(search, wanted, buffer.data(), kRoom, &returned);
+        }
+        if (searching) {
+            api.FilterInstanceFindClose(search);
+        }
+        found->result = result == HRESULT_FROM_WIN32(ERROR_NO_MORE_ITEMS) ? 0 : as_unsigned(result);
+    };
+    auto convert = [found](Napi::Env env) -> Napi::Value {
+        Napi::Array items = Napi::Array::New(env, found->items.size());
+        for (size_t i = 0; i < found->items.size(); ++i) {
+            const auto &item = found->items[i];
+            Napi::Uint8Array copy = Napi::Uint8Array::New(env, item.size());
+            std::copy(item.begin(), item.end(), copy.Data());
+            items.Set(static_cast<uint32_t>(i), copy);
+        }
+        return pair(env, Napi::Number::New(env, found->result), items);
+    };
+    return Environment::of(arguments.env()).start(backend->threads->control, std::move(work), std::move(convert));
 }
 
 struct Target {
@@ -277,6 +327,7 @@ void define_backend_class(Napi::Env env) {
                      method<Backend, filter_unload>("filterUnload"),
                      method<Backend, filter_attach>("filterAttach"),
                      method<Backend, filter_detach>("filterDetach"),
+                     method<Backend, filter_instances>("filterInstances"),
                      method<Backend, query_dos_device>("queryDosDevice"),
                      method<Backend, connect>("connect"),
                      method<Backend, create_file>("createFile"),

@@ -364,6 +364,11 @@ HRESULT FilterSendMessage(HANDLE hPort, LPVOID lpInBuffer, DWORD dwInBufferSize,
                           DWORD dwOutBufferSize, LPDWORD lpBytesReturned);
 HRESULT FilterGetMessage(HANDLE hPort, PFILTER_MESSAGE_HEADER lpMessageBuffer, DWORD dwMessageBufferSize,
                          LPOVERLAPPED lpOverlapped);
+HRESULT FilterInstanceFindFirst(LPCWSTR lpFilterName, INSTANCE_INFORMATION_CLASS dwInformationClass, LPVOID lpBuffer,
+                                DWORD dwBufferSize, LPDWORD lpBytesReturned, LPHANDLE lpFilterInstanceFind);
+HRESULT FilterInstanceFindNext(HANDLE hFilterInstanceFind, INSTANCE_INFORMATION_CLASS dwInformationClass,
+                               LPVOID lpBuffer, DWORD dwBufferSize, LPDWORD lpBytesReturned);
+HRESULT FilterInstanceFindClose(HANDLE hFilterInstanceFind);
 
 // ---- kernel32 ----------------------------------------------------------------------------------------------------------------
 

@@ -111,11 +111,13 @@ test('instances', async () => {
   const { open } = fakeOpen(() => counters)
   const text = testContext({ open, platform: 'win32' })
   expect(await instances(text, { backend: 'windows' })).toBe(EXIT.ok)
-  expect(text.terminal.text.out).toMatch(/HarddiskVolume2 .* minipend Instance .* 370020.5 .* 1 /)
+  expect(text.terminal.text.out).toMatch(/HarddiskVolume2 .* ntfs .* minipend Instance .* 370020.5 .* 0 .* 1 .* 1 /)
 
   const json = testContext({ open, platform: 'win32', json: true })
   await instances(json, { backend: 'windows' })
-  expect(JSON.parse(json.terminal.text.out)).toMatchObject({ instances: [{ altitude: '370020.5', heldNow: 1 }] })
+  expect(JSON.parse(json.terminal.text.out)).toMatchObject({
+    instances: [{ id: 1, altitude: '370020.5', frame: 0, fileSystem: 'ntfs', heldNow: 1, tearingDown: false }],
+  })
 
   const none = testContext({ open: fakeOpen(() => ({ ...counters, byInstance: [] })).open, platform: 'win32' })
   await instances(none, { backend: 'windows' })

@@ -106,6 +106,13 @@ export function fakeOpen(
   const rules: unknown[] = []
   const session: Partial<Minipend> = {
     counters: () => Promise.resolve(counters()),
+    instances: () =>
+      Promise.resolve(
+        counters().byInstance.map((each) => ({
+          ...{ name: each.name, altitude: each.altitude, volume: each.volume, drive: undefined },
+          ...{ frame: 0, fileSystem: 'ntfs', supportedFeatures: 7, counters: each },
+        })),
+      ),
     held: () => Promise.resolve([...held]),
     rules: {
       set: (given, how) => {

@@ -40,6 +40,8 @@ export interface FakeScript {
   refuse?: { command: number; status: number; detail: DetailName; index?: number }
   /** Instances in the counters reply, the retired one included. */
   instances?: number
+  /** What the Filter Manager lists. */
+  listed?: readonly [number, readonly Uint8Array[]]
   /** Changes a reply before it is sent. */
   tamper?: (reply: Uint8Array, command: number) => Uint8Array
   report?: string
@@ -158,6 +160,8 @@ export function fakeTransport(script: FakeScript = {}): FakeTransport {
       return note(`attach ${volume}`, [script.attach ?? 0, name === '' ? 'minipend Instance' : name])
     },
     filterDetach: (_, volume, name) => note(`detach ${volume} ${name}`, script.detach ?? 0),
+    filterInstances: (name, informationClass) =>
+      note(`instances ${name} ${informationClass}`, script.listed ?? [0, []]),
     queryDosDevice: (name) => note(`device ${name}`, name === 'D:' ? [0, 0, '\\Device\\HarddiskVolume2'] : [2, 0, '']),
     connect: () =>
       note('connect', [

@@ -45,6 +45,12 @@ class FilterManager {
                     std::u16string_view altitude /* "" = the instance definition's */, std::u16string *created_name);
     NTSTATUS detach(std::u16string_view filter_name, io::Volume &volume,
                     std::u16string_view instance_name /* "" = highest */);
+    /// FilterInstanceFindFirst: a search of the filter's instances, before the first one. STATUS_FLT_FILTER_NOT_FOUND.
+    NTSTATUS find_instances(std::u16string_view filter_name, std::shared_ptr<Object> *search);
+    /// The next instance of a search. STATUS_BUFFER_TOO_SMALL, with the size needed in *returned_bytes: the search stays where it is.
+    /// STATUS_NO_MORE_ENTRIES at the end; STATUS_INVALID_HANDLE when the object is no search.
+    NTSTATUS next_instance(Object &search, INSTANCE_INFORMATION_CLASS information_class, void *buffer, uint32_t bytes,
+                           uint32_t *returned_bytes);
     NTSTATUS connect_port(std::u16string_view port_name, const void *context, uint16_t context_bytes,
                           std::shared_ptr<Object> *port);
     /// Buffers are the caller's own memory, handed to the driver as they are.

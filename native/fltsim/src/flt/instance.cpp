@@ -171,6 +171,7 @@ NTSTATUS attach_instance(const std::shared_ptr<Filter> &filter, io::Volume &volu
     instance->volume = &state;
     instance->name = std::move(name);
     instance->altitude = std::move(altitude);
+    instance->number = m.next_instance++;
     m.instances.push_back(instance);
     filter->instances.push_back(instance);
     const auto place = std::find_if(state.instances.begin(), state.instances.end(), [&](const auto &other) {
@@ -296,45 +297,6 @@ NTSTATUS FilterManager::detach(std::u16string_view filter_name, io::Volume &volu
 
 using namespace fltsim;
 using namespace fltsim::flt;
-
-/// InstanceFullInformation of an instance. STATUS_BUFFER_TOO_SMALL with the size needed in *BytesReturned. IRQL <= APC_LEVEL.
-FLTSIM_KERNEL NTSTATUS FLTAPI FltGetInstanceInformation(PFLT_INSTANCE Instance,
-                                                        INSTANCE_INFORMATION_CLASS InformationClass, PVOID Buffer,
-                                                        ULONG BufferSize, PULONG BytesReturned) {
-    KernelCall call("FltGetInstanceInformation", APC_LEVEL);
-    const auto instance = instance_of(Instance, "FltGetInstanceInformation");
-    if (InformationClass != InstanceFullInformation) {
-        unmodelled("FltGetInstanceInformation", "information classes other than InstanceFullInformation");
-    }
-    if (const auto failure = failing("FltGetInstanceInformation")) {
-        *BytesReturned = 0;
-        return *failure;
-    }
-    const std::u16string_view texts[] = {instance->name, instance->altitude, instance->volume->volume->device_name,
-                                         instance->filter->name};
-    size_t bytes = sizeof(INSTANCE_FULL_INFORMATION);
-    for (const auto text : texts) {
-        bytes += text.size() * sizeof(char16_t);
-    }
-    *BytesReturned = static_cast<ULONG>(bytes);
-    if (!Buffer || BufferSize < bytes) {
-        return STATUS_BUFFER_TOO_SMALL;
-    }
-    auto *information = static_cast<PINSTANCE_FULL_INFORMATION>(Buffer);
-    std::memset(Buffer, 0, sizeof *information);
-    auto offset = static_cast<USHORT>(sizeof *information);
-    const auto put = [&](std::u16string_view text, USHORT &length, USHORT &where) {
-        length = static_cast<USHORT>(text.size() * sizeof(char16_t));
-        where = offset;
-        std::memcpy(static_cast<char *>(Buffer) + offset, text.data(), length);
-        offset = static_cast<USHORT>(offset + length);
-    };
-    put(texts[0], information->InstanceNameLength, information->InstanceNameBufferOffset);
-    put(texts[1], information->AltitudeLength, information->AltitudeBufferOffset);
-    put(texts[2], information->VolumeNameLength, information->VolumeNameBufferOffset);
-    put(texts[3], information->FilterNameLength, information->FilterNameBufferOffset);
-    return STATUS_SUCCESS;
-}
 
 /// The volume's device name. STATUS_BUFFER_TOO_SMALL (also without a buffer), with the bytes needed in *BufferSizeNeeded.
 /// IRQL <= APC_LEVEL.

@@ -86,6 +86,7 @@ struct Instance {
     VolumeState *volume = nullptr;
     std::u16string name;
     std::u16string altitude;
+    uint64_t number = 0; ///< in the order of attachment
     State state = State::Attaching;
     int running = 0; ///< pre- and post-operation callbacks executing
     int pended = 0; ///< post-operations pended
@@ -231,6 +232,7 @@ struct FilterManager::Impl {
     bool workers_started = false;
     bool shutting_down = false;
     std::multiset<const void *> waits; ///< channels of wait_for()
+    uint64_t next_instance = 1;
     uint64_t next_operation = 1;
     uint64_t next_message = 1; ///< FILTER_MESSAGE_HEADER.MessageId
 

@@ -213,3 +213,58 @@ FLTSIM_USER HRESULT FilterGetMessage(HANDLE hPort, PFILTER_MESSAGE_HEADER lpMess
     }
     return status == STATUS_PENDING ? HRESULT_FROM_WIN32(ERROR_IO_PENDING) : hresult(status);
 }
+
+/// One at a time, by the order of attachment. A buffer that is too small changes nothing: lpBytesReturned has the size that is needed, and there is
+/// no search. HRESULT_FROM_WIN32(ERROR_NO_MORE_ITEMS): the filter has no instance.
+FLTSIM_USER HRESULT FilterInstanceFindFirst(LPCWSTR lpFilterName, INSTANCE_INFORMATION_CLASS dwInformationClass,
+                                            LPVOID lpBuffer, DWORD dwBufferSize, LPDWORD lpBytesReturned,
+                                            LPHANDLE lpFilterInstanceFind) {
+    if (lpFilterInstanceFind == nullptr) {
+        return bad_argument();
+    }
+    *lpFilterInstanceFind = INVALID_HANDLE_VALUE;
+    if (lpFilterName == nullptr || lpBytesReturned == nullptr) {
+        return bad_argument();
+    }
+    HANDLE handle = INVALID_HANDLE_VALUE;
+    uint32_t returned = 0;
+    const HRESULT answer = with_filter_manager("FilterInstanceFindFirst", [&](World &w) {
+        std::shared_ptr<Object> search;
+        NTSTATUS status = w.flt->find_instances(text(lpFilterName), &search);
+        if (NT_SUCCESS(status)) {
+            status = w.flt->next_instance(*search, dwInformationClass, lpBuffer, dwBufferSize, &returned);
+        }
+        if (NT_SUCCESS(status)) {
+            handle = w.handles->insert(std::move(search));
+        }
+        return status;
+    });
+    *lpBytesReturned = returned;
+    *lpFilterInstanceFind = handle;
+    return answer;
+}
+
+/// HRESULT_FROM_WIN32(ERROR_NO_MORE_ITEMS) at the end. After HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER) the same instance comes again.
+FLTSIM_USER HRESULT FilterInstanceFindNext(HANDLE hFilterInstanceFind, INSTANCE_INFORMATION_CLASS dwInformationClass,
+                                           LPVOID lpBuffer, DWORD dwBufferSize, LPDWORD lpBytesReturned) {
+    if (lpBytesReturned == nullptr) {
+        return bad_argument();
+    }
+    const auto world = world_for_handle(hFilterInstanceFind);
+    if (!world) {
+        return HRESULT_FROM_WIN32(ERROR_INVALID_HANDLE);
+    }
+    NTSTATUS status = STATUS_SUCCESS;
+    uint32_t returned = 0;
+    const bool entered = enter(world, "FilterInstanceFindNext", [&](World &w) {
+        const auto search = w.handles->find(hFilterInstanceFind);
+        status = search ? w.flt->next_instance(*search, dwInformationClass, lpBuffer, dwBufferSize, &returned)
+                        : STATUS_INVALID_HANDLE;
+    });
+    *lpBytesReturned = returned;
+    return entered ? hresult(status) : ended();
+}
+
+FLTSIM_USER HRESULT FilterInstanceFindClose(HANDLE hFilterInstanceFind) {
+    return CloseHandle(hFilterInstanceFind) ? S_OK : HRESULT_FROM_WIN32(GetLastError());
+}
