@@ -198,13 +198,17 @@ export class OpenFile implements File {
 
   async map(options: MapOptions): Promise<View> {
     const check = checkerFor('File.map')
-    const given = check.object('options', options, ['length', 'writable', 'signal'])
+    const given = check.object('options', options, ['length', 'writable', 'image', 'signal'])
     const length = check.integer('length', given.length, 1, MAX_TRANSFER_BYTES, 'bytes')
     const writable = check.boolean('writable', given.writable ?? false)
+    const image = check.boolean('image', given.image ?? false)
+    if (image && writable) {
+      check.expected('writable', 'false for an image', writable)
+    }
     const [, view] = await this.#calls.run(
       'File.map',
       check.signal('signal', given.signal),
-      (id) => this.#calls.native.map(id, length, writable),
+      (id) => this.#calls.native.map(id, length, writable, image),
       { discard: async (late) => late?.close() },
     )
     if (view === undefined) {

@@ -154,6 +154,11 @@ export interface MapOptions extends SignalOptions {
   readonly length: number
   /** Default false. */
   readonly writable?: boolean | undefined
+  /**
+   * Map it as the executable image that it is (SEC_IMAGE), as loading a program or DLL does. Not `writable`. Its pages are read from the disk; while a
+   * section or view of it is there nobody opens the file for writing, deletes it or makes it shorter. Default false.
+   */
+  readonly image?: boolean | undefined
 }
 
 /** A mapped view. Its pages are the file's: flushing one is paging I/O. */

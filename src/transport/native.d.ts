@@ -117,10 +117,7 @@ export interface NativeBackend {
    * FilterInstanceFindFirst to the end, FilterInstanceFindClose. Value: what each call returned, structures of that class with their texts; 0 also
    * when there is none. [control]
    */
-  filterInstances(
-    filterName: string,
-    informationClass: number,
-  ): Promise<readonly [Hresult, readonly Uint8Array[]]>
+  filterInstances(filterName: string, informationClass: number): Promise<readonly [Hresult, readonly Uint8Array[]]>
   /** \Device\... of a DOS device name such as "D:". [control] */
   queryDosDevice(name: string): Promise<FileResult<string>>
 
@@ -196,7 +193,7 @@ export interface NativeFile {
   setInformation(id: number, informationClass: number, buffer: Uint8Array): Promise<FileResult<void>>
   flush(id: number): Promise<FileResult<void>> // [io]
   /** CreateFileMappingW + MapViewOfFile of the first `length` bytes, writable when `write`. [io] */
-  map(id: number, length: number, write: boolean): Promise<FileResult<NativeView | undefined>>
+  map(id: number, length: number, write: boolean, image: boolean): Promise<FileResult<NativeView | undefined>>
   /**
    * An ntdll service; see NtServiceName. On an overlapped handle a call that waits does so with an event of its own, and ends through
    * CancelIoEx. Bytes of `output` are those of before when the service failed. `related`: its handle is put into the input at

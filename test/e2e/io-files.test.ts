@@ -292,3 +292,44 @@ describe('streams and extended attributes', () => {
     expect(await file.security({ parts: ['owner', 'dacl'] })).toEqual(descriptor)
   })
 })
+
+/** A program of one section of 512 bytes, "code", which is at 0x1000 in memory and at 0x200 in the file. */
+function program(): Buffer {
+  const bytes = Buffer.alloc(0x400)
+  bytes.write('MZ', 0)
+  bytes.writeUInt32LE(0x40, 60)
+  bytes.write('PE', 0x40)
+  bytes.writeUInt16LE(1, 0x46)
+  bytes.writeUInt16LE(0xf0, 0x54)
+  bytes.writeUInt16LE(0x20b, 0x58)
+  bytes.writeUInt32LE(0x1000, 0x58 + 32)
+  bytes.writeUInt32LE(0x2000, 0x58 + 56)
+  bytes.writeUInt32LE(0x200, 0x58 + 60)
+  bytes.writeUInt32LE(0x200, 0x148 + 8)
+  bytes.writeUInt32LE(0x1000, 0x148 + 12)
+  bytes.writeUInt32LE(0x200, 0x148 + 16)
+  bytes.writeUInt32LE(0x200, 0x148 + 20)
+  bytes.write('code', 0x200)
+  return bytes
+}
+
+describe('images', () => {
+  it('are laid out, and keep their file from being written, deleted and cut', async () => {
+    const mp = await world()
+    const path = 'D:\\program.exe'
+    await mp.io.writeFile(path, program())
+    const before = await mp.io.open(path, { access: 'readwrite', share: ['read', 'write', 'delete'] })
+    const file = await mp.io.open(path, { share: ['read', 'write', 'delete'] })
+    const view = await file.map({ length: 0x2000, image: true })
+    expect(Buffer.from(await view.read(0x1000, 4)).toString()).toBe('code')
+    expect(Buffer.from(await view.read(0, 2)).toString()).toBe('MZ')
+    await expect(mp.io.open(path, { access: 'write' })).rejects.toMatchObject({ code: 'ERROR_SHARING_VIOLATION' })
+    await expect(mp.io.win32.deleteFile(path)).rejects.toMatchObject({ code: 'ERROR_ACCESS_DENIED' })
+    await expect(before.truncate(1)).rejects.toMatchObject({ code: 'ERROR_USER_MAPPED_FILE' })
+    await expect(view.flush()).rejects.toMatchObject({ code: 'ERROR_INVALID_ADDRESS' })
+    await view.close()
+    await before.truncate(1)
+    await expect(file.map({ length: 1, image: true })).rejects.toMatchObject({ code: 'ERROR_BAD_EXE_FORMAT' })
+    await expect(file.map({ length: 1, image: true, writable: true })).rejects.toBeInstanceOf(InvalidOptionError)
+  })
+})

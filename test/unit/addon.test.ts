@@ -144,7 +144,7 @@ describe('in one world', () => {
   it('maps a file and keeps to the view', async () => {
     const file = await create(backend, 'D:\\view.txt')
     await file.write(1, new Uint8Array(4096), 0n)
-    const [error, , view] = await file.map(2, 4096, true)
+    const [error, , view] = await file.map(2, 4096, true, false)
     expect(error).toBe(0)
     if (view === undefined) throw new Error('no view')
     expect(view.length).toBe(4096)

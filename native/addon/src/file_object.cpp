@@ -194,14 +194,15 @@ Napi::Value flush(Arguments &arguments, const std::shared_ptr<FileState> &file) 
         });
 }
 
-void map_file(FileUse &use, WorkerThread &thread, size_t length, bool write,
+void map_file(FileUse &use, WorkerThread &thread, size_t length, bool write, bool image,
               Result<std::shared_ptr<ViewState>> &result) {
     const auto &backend = use.file->backend;
-    const uint64_t size = length;
+    const uint64_t size = image ? 0 : length; // an image says itself how long it is
+    const DWORD protection = (write ? PAGE_READWRITE : PAGE_READONLY) | (image ? SEC_IMAGE : 0);
     HANDLE mapping = nullptr;
     void *base = nullptr;
     result.outcome = blocking_call(use, thread, [&] {
-        mapping = backend->api->CreateFileMappingW(use.file->handle, nullptr, write ? PAGE_READWRITE : PAGE_READONLY,
+        mapping = backend->api->CreateFileMappingW(use.file->handle, nullptr, protection,
                                                    static_cast<DWORD>(size >> 32), static_cast<DWORD>(size), nullptr);
         if (mapping == nullptr) {
             return false;
@@ -222,6 +223,7 @@ Napi::Value map(Arguments &arguments, const std::shared_ptr<FileState> &file) {
     const uint32_t id = arguments.u32(0);
     const size_t length = arguments.size(1);
     const bool write = arguments.boolean(2);
+    const bool image = arguments.boolean(3);
     if (arguments.ok() && length == 0) {
         arguments.refuse(1, "at least 1: an empty view cannot be made");
     }
@@ -230,8 +232,8 @@ Napi::Value map(Arguments &arguments, const std::shared_ptr<FileState> &file) {
     }
     return start_call<std::shared_ptr<ViewState>>(
         arguments, file, id, nullptr, std::nullopt,
-        [length, write](FileUse &use, WorkerThread &thread, Result<std::shared_ptr<ViewState>> &result) {
-            map_file(use, thread, length, write, result);
+        [length, write, image](FileUse &use, WorkerThread &thread, Result<std::shared_ptr<ViewState>> &result) {
+            map_file(use, thread, length, write, image, result);
         });
 }
 

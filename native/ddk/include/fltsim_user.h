@@ -55,6 +55,9 @@ typedef struct _OVERLAPPED {
     HANDLE hEvent;
 } OVERLAPPED, *LPOVERLAPPED;
 
+typedef void (*LPOVERLAPPED_COMPLETION_ROUTINE)(DWORD dwErrorCode, DWORD dwNumberOfBytesTransfered,
+                                                LPOVERLAPPED lpOverlapped);
+
 // ---- constants ---------------------------------------------------------------------------------------------------------------
 
 #ifndef GENERIC_READ
@@ -124,6 +127,7 @@ typedef struct _OVERLAPPED {
 #define FILE_MAP_COPY 0x1u
 #define FILE_MAP_WRITE 0x2u
 #define FILE_MAP_READ 0x4u
+#define FILE_MAP_EXECUTE 0x20u
 
 #define LOCKFILE_FAIL_IMMEDIATELY 0x1u
 #define LOCKFILE_EXCLUSIVE_LOCK 0x2u
@@ -140,6 +144,7 @@ typedef struct _OVERLAPPED {
 #endif
 #define WAIT_TIMEOUT 258u
 #define WAIT_FAILED 0xFFFFFFFFu
+#define WAIT_IO_COMPLETION 0xC0u
 
 #define FILE_DISPOSITION_FLAG_DELETE 0x1u
 #define FILE_DISPOSITION_FLAG_POSIX_SEMANTICS 0x2u
@@ -210,6 +215,7 @@ typedef struct _OVERLAPPED {
 #define ERROR_SHUTDOWN_IN_PROGRESS 1115u
 #define ERROR_IO_DEVICE 1117u
 #define ERROR_MAPPED_ALIGNMENT 1132u
+#define ERROR_TOO_MANY_LINKS 1142u
 #define ERROR_NOT_FOUND 1168u
 #define ERROR_USER_MAPPED_FILE 1224u
 #define ERROR_CONNECTION_REFUSED 1225u
@@ -223,7 +229,12 @@ typedef struct _OVERLAPPED {
 #define ERROR_TIMEOUT 1460u
 #define ERROR_INVALID_USER_BUFFER 1784u
 #define ERROR_NOT_ENOUGH_QUOTA 1816u
+#define ERROR_CANT_ACCESS_FILE 1920u
+#define ERROR_CANT_RESOLVE_FILENAME 1921u
 #define ERROR_NOT_A_REPARSE_POINT 4390u
+#define ERROR_INVALID_REPARSE_DATA 4392u
+#define ERROR_REPARSE_TAG_INVALID 4393u
+#define ERROR_REPARSE_TAG_MISMATCH 4394u
 
 // ---- completion ports --------------------------------------------------------------------------------------------------------
 
@@ -309,6 +320,17 @@ typedef struct _FILE_ALLOCATION_INFO {
 typedef struct _FILE_END_OF_FILE_INFO {
     LARGE_INTEGER EndOfFile;
 } FILE_END_OF_FILE_INFO;
+
+typedef enum _PRIORITY_HINT {
+    IoPriorityHintVeryLow = 0,
+    IoPriorityHintLow = 1,
+    IoPriorityHintNormal = 2,
+    MaximumIoPriorityHintType = 3,
+} PRIORITY_HINT;
+
+typedef struct _FILE_IO_PRIORITY_HINT_INFO {
+    PRIORITY_HINT PriorityHint;
+} FILE_IO_PRIORITY_HINT_INFO;
 
 typedef struct _FILE_ATTRIBUTE_TAG_INFO {
     DWORD FileAttributes;
@@ -401,6 +423,14 @@ HANDLE CreateEventW(LPSECURITY_ATTRIBUTES lpEventAttributes, BOOL bManualReset, 
 BOOL SetEvent(HANDLE hEvent);
 BOOL ResetEvent(HANDLE hEvent);
 DWORD WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds);
+DWORD WaitForSingleObjectEx(HANDLE hHandle, DWORD dwMilliseconds, BOOL bAlertable);
+/// The routine is run by the calling thread, in its next alertable wait after the operation's end.
+BOOL ReadFileEx(HANDLE hFile, LPVOID lpBuffer, DWORD nNumberOfBytesToRead, LPOVERLAPPED lpOverlapped,
+                LPOVERLAPPED_COMPLETION_ROUTINE lpCompletionRoutine);
+BOOL WriteFileEx(HANDLE hFile, LPCVOID lpBuffer, DWORD nNumberOfBytesToWrite, LPOVERLAPPED lpOverlapped,
+                 LPOVERLAPPED_COMPLETION_ROUTINE lpCompletionRoutine);
+DWORD SleepEx(DWORD dwMilliseconds, BOOL bAlertable);
+void Sleep(DWORD dwMilliseconds);
 BOOL GetOverlappedResult(HANDLE hFile, LPOVERLAPPED lpOverlapped, LPDWORD lpNumberOfBytesTransferred, BOOL bWait);
 BOOL GetOverlappedResultEx(HANDLE hFile, LPOVERLAPPED lpOverlapped, LPDWORD lpNumberOfBytesTransferred,
                            DWORD dwMilliseconds, BOOL bAlertable);

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include <vector>
+
 #include "spine.hpp"
 
 using namespace spine;
@@ -121,7 +123,7 @@ TEST(sections_that_are_not_modelled_stop_the_world_by_name) {
     } cases[] = {
         {true, PAGE_READONLY, u"a name", "a section with a name"},
         {false, PAGE_READWRITE, nullptr, "a section of the paging file"},
-        {true, PAGE_READONLY | SEC_IMAGE, nullptr, "an image section"},
+        {true, PAGE_WRITECOPY | SEC_IMAGE, nullptr, "an image section that is written or copied"},
         {true, PAGE_READWRITE | SEC_RESERVE, nullptr, "a section that only reserves"},
         {true, PAGE_EXECUTE_READ, nullptr, "an executable section"},
         {true, PAGE_WRITECOPY, nullptr, "a copy-on-write section"},
@@ -137,6 +139,26 @@ TEST(sections_that_are_not_modelled_stop_the_world_by_name) {
         const std::string report = world.report();
         CHECK(report.find("\"call\":\"CreateFileMappingW\"") != std::string::npos);
         CHECK(report.find(text) != std::string::npos);
+    }
+    {
+        TestWorld world(FLTSIM_EXECUTOR_FIBERS);
+        world.expect_stop();
+        const File file = File::create(u"D:\\x");
+        // Headers alone, and a section alignment of 512 bytes.
+        std::vector<uint16_t> program(256);
+        program[0] = 0x5A4D; // MZ
+        program[30] = 0x40; // where PE is
+        program[0x40 / 2] = 0x4550;
+        program[0x54 / 2] = 0xF0;
+        constexpr size_t optional = 0x58 / 2;
+        program[optional] = 0x20B;
+        program[optional + 16] = 0x200;
+        program[optional + 28] = 0x1000;
+        program[optional + 30] = 0x200;
+        DWORD written = 0;
+        REQUIRE(WriteFile(file.handle(), program.data(), 512, &written, nullptr));
+        CHECK(CreateFileMappingW(file.handle(), nullptr, PAGE_READONLY | SEC_IMAGE, 0, 0, nullptr) == nullptr);
+        CHECK(world.report().find("an image whose sections are not at pages of their own") != std::string::npos);
     }
     TestWorld world(FLTSIM_EXECUTOR_FIBERS);
     const File file = File::create(u"D:\\x");

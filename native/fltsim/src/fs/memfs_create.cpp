@@ -386,8 +386,13 @@ NTSTATUS MemFileSystem::open_existing(io::Operation &operation, const ParsedPath
     if (!shared()) {
         return STATUS_SHARING_VIOLATION;
     }
+    // What runs is not written [fastfat].
+    const bool deletes = (options & FILE_DELETE_ON_CLOSE) != 0;
+    if (target->cache && (deletes || (access & FILE_WRITE_DATA) != 0) && !target->cache->flush_image()) {
+        return deletes ? STATUS_CANNOT_DELETE : STATUS_SHARING_VIOLATION;
+    }
     if (overwrites(disposition)) {
-        if (target->cache->mapped()) {
+        if (!target->cache->can_be_truncated()) {
             return STATUS_USER_MAPPED_FILE;
         }
         status = overwrite(operation, *target);

@@ -66,7 +66,7 @@ NTSTATUS MemFileSystem::replace(Link &target, ULONG flags) {
     if (node.open() && (!posix || node.share.shared_delete != node.share.opens)) {
         return STATUS_ACCESS_DENIED;
     }
-    if (node.cache->mapped() && !posix) {
+    if (!posix && (node.cache->mapped() || !node.cache->flush_image())) {
         return STATUS_ACCESS_DENIED;
     }
     const auto keep = target.node;

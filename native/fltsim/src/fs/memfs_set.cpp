@@ -132,7 +132,7 @@ NTSTATUS MemFileSystem::set_disposition(io::Operation &operation) {
     }
     // A mapped file is not deleted, but with POSIX semantics only when the caller insists on the check.
     const bool check_mapped = !posix || (flags & FILE_DISPOSITION_FORCE_IMAGE_SECTION_CHECK) != 0;
-    if (check_mapped && node.cache && node.cache->mapped()) {
+    if (check_mapped && node.cache && (node.cache->mapped() || !node.cache->flush_image())) {
         return STATUS_CANNOT_DELETE;
     }
     if (!stream && node.directory && !node.children.empty()) {
@@ -164,7 +164,7 @@ NTSTATUS MemFileSystem::set_end_of_file(io::Operation &operation) {
         return STATUS_DISK_FULL;
     }
     const auto size = static_cast<uint64_t>(end);
-    if (size < node.size && node.cache->mapped()) {
+    if (size < node.size && !node.cache->can_be_truncated()) {
         return STATUS_USER_MAPPED_FILE;
     }
     node.set_size(size);
@@ -184,7 +184,7 @@ NTSTATUS MemFileSystem::set_allocation(io::Operation &operation) {
     }
     const auto size = static_cast<uint64_t>(wanted);
     if (size < node.size) {
-        if (node.cache->mapped()) {
+        if (!node.cache->can_be_truncated()) {
             return STATUS_USER_MAPPED_FILE;
         }
         node.set_size(size);

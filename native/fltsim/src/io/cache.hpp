@@ -19,6 +19,8 @@
 
 namespace fltsim::io {
 
+class ImageSegment;
+
 /// What the cache asks of the file it caches.
 class CachedFile {
   public:
@@ -71,6 +73,12 @@ class Cache : public std::enable_shared_from_this<Cache> {
     bool add_section(FileObject &file, uint64_t size, bool writable);
     void remove_section(bool writable);
     bool mapped() const { return sections_ != 0; }
+    /// The file as an image; null when nobody has made a section of it, or the memory manager has let it go.
+    std::shared_ptr<ImageSegment> image;
+    /// MmFlushImageSection: false while there are sections or views of the image; else there is none any more.
+    bool flush_image();
+    /// MmCanFileBeTruncated.
+    bool can_be_truncated() { return !mapped() && flush_image(); }
     uint8_t *address(uint64_t offset) { return region_->data() + offset; }
     /// Reads the missing pages of the range.
     NTSTATUS page_in(FileObject &file, uint64_t offset, uint64_t length);
@@ -85,7 +93,10 @@ class Cache : public std::enable_shared_from_this<Cache> {
     /// Lets the backing file object go when nobody needs it. It may then get its IRP_MJ_CLOSE.
     void release_backing();
     /// The I/O manager goes away.
-    void detach() { backing_.reset(); }
+    void detach() {
+        backing_.reset();
+        image.reset();
+    }
     /// A cached write moved the end of the file: the lazy writer tells the file system once more when the data is on disk [SEQ-07].
     void set_extended() { extended_ = true; }
     bool take_extended();

@@ -25,6 +25,8 @@
 namespace fltsim::io {
 
 class Cache;
+class ImageSection;
+class PageRegion;
 class Section;
 
 /// Lets objects that may outlive the I/O manager find it while it is there.
@@ -42,7 +44,9 @@ struct Request {
 };
 
 struct MappedView {
-    std::shared_ptr<Section> section;
+    std::shared_ptr<Section> section; ///< null: of an image
+    std::shared_ptr<ImageSection> image;
+    std::shared_ptr<PageRegion> memory; ///< an image's view has its own
     uint64_t offset = 0;
     uint64_t length = 0;
     const Process *process = nullptr; ///< that mapped it

@@ -60,6 +60,7 @@ class FileObject : public Object, public std::enable_shared_from_this<FileObject
     int64_t position = 0; ///< CurrentByteOffset of a synchronous handle
     const void *lock_owner = nullptr; ///< file-object lock of synchronous I/O: the Thread that holds it
     bool write_through = false;
+    IO_PRIORITY_HINT priority_hint = IoPriorityNormal; ///< kept and told; nothing here is faster or slower for it
     bool opened = false; ///< IRP_MJ_CREATE succeeded in the file system, IRP_MJ_CLOSE is due some day
     bool close_sent = false;
     /// What keeps IRP_MJ_CLOSE away: the handle, operations on their way, sections, the cache. Counted by reference()/dereference().
@@ -226,6 +227,8 @@ class IoManager {
     uint32_t outstanding_of(const Process &process) const;
     /// A view of the file (CreateFileMapping + MapViewOfFile). Dirty pages are written by flush_view as paging I/O.
     NTSTATUS map(FileObject &file, uint64_t size, bool writable, std::shared_ptr<Object> *section);
+    /// SEC_IMAGE. protection: PAGE_*, that the section is asked for. size: 0, or at most the image's.
+    NTSTATUS map_image(FileObject &file, uint64_t size, ULONG protection, std::shared_ptr<Object> *section);
     NTSTATUS map_view(Object &section, uint64_t offset, uint64_t length, void **base);
     NTSTATUS flush_view(void *base, uint64_t length);
     NTSTATUS unmap_view(void *base);

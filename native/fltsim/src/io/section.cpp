@@ -8,6 +8,7 @@
 #include "io/section.hpp"
 
 #include "fs/memfs.hpp"
+#include "io/image_section.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -31,9 +32,14 @@ Section::~Section() {
     file->dereference();
 }
 
-namespace {
+NTSTATUS acquire_for_section(IoManager::Impl &impl, FileObject &file, ULONG protection) {
+    const auto acquire =
+        impl.inline_operation(Form::FsFilter, IRP_MJ_ACQUIRE_FOR_SECTION_SYNCHRONIZATION, file, KernelMode);
+    acquire->parameters.AcquireForSectionSynchronization.SyncType = SyncTypeCreateSection;
+    acquire->parameters.AcquireForSectionSynchronization.PageProtection = protection;
+    return impl.world.flt->call_inline(acquire) ? acquire->io_status.Status : STATUS_SUCCESS;
+}
 
-/// FsRtlGetFileSize: fast I/O, else an IRP.
 NTSTATUS file_size(IoManager::Impl &impl, FileObject &file, uint64_t *size) {
     FILE_STANDARD_INFORMATION standard{};
     const auto fill = [&](Operation &operation) {
@@ -59,6 +65,8 @@ NTSTATUS file_size(IoManager::Impl &impl, FileObject &file, uint64_t *size) {
     }
     return status;
 }
+
+namespace {
 
 /// FsRtlSetFileSize: a section longer than the file makes the file longer.
 NTSTATUS extend(IoManager::Impl &impl, FileObject &file, uint64_t size) {
@@ -104,12 +112,9 @@ NTSTATUS IoManager::map(FileObject &file, uint64_t size, bool writable, std::sha
     if (!cache) {
         return STATUS_INVALID_FILE_FOR_SECTION;
     }
-    const auto acquire =
-        impl.inline_operation(Form::FsFilter, IRP_MJ_ACQUIRE_FOR_SECTION_SYNCHRONIZATION, file, KernelMode);
-    acquire->parameters.AcquireForSectionSynchronization.SyncType = SyncTypeCreateSection;
-    acquire->parameters.AcquireForSectionSynchronization.PageProtection = writable ? PAGE_READ_WRITE : PAGE_READ_ONLY;
-    if (impl.world.flt->call_inline(acquire) && NT_ERROR(acquire->io_status.Status)) {
-        return acquire->io_status.Status;
+    const NTSTATUS acquired = acquire_for_section(impl, file, writable ? PAGE_READ_WRITE : PAGE_READ_ONLY);
+    if (NT_ERROR(acquired)) {
+        return acquired;
     }
     NTSTATUS status = prepare_size(impl, file, &size, writable);
     if (NT_SUCCESS(status)) {
@@ -125,6 +130,9 @@ NTSTATUS IoManager::map(FileObject &file, uint64_t size, bool writable, std::sha
 
 NTSTATUS IoManager::map_view(Object &section, uint64_t offset, uint64_t length, void **base) {
     constexpr uint64_t ALLOCATION_GRANULARITY = 64 * 1024;
+    if (auto *image = dynamic_cast<ImageSection *>(&section)) {
+        return map_view_of_image(*impl_, image->shared_from_this(), offset, length, base);
+    }
     auto *mapped = dynamic_cast<Section *>(&section);
     if (mapped == nullptr) {
         return STATUS_OBJECT_TYPE_MISMATCH;
@@ -144,7 +152,12 @@ NTSTATUS IoManager::map_view(Object &section, uint64_t offset, uint64_t length, 
         return status;
     }
     *base = mapped->cache->address(offset);
-    impl_->views.emplace(reinterpret_cast<uintptr_t>(*base), MappedView{keep, offset, length, executing().process});
+    MappedView view;
+    view.section = keep;
+    view.offset = offset;
+    view.length = length;
+    view.process = executing().process;
+    impl_->views.emplace(reinterpret_cast<uintptr_t>(*base), std::move(view));
     return STATUS_SUCCESS;
 }
 
@@ -155,6 +168,9 @@ NTSTATUS IoManager::flush_view(void *base, uint64_t length) {
             continue;
         }
         const std::shared_ptr<Section> section = view.section;
+        if (!section) {
+            return STATUS_NOT_MAPPED_DATA; // an image
+        }
         const uint64_t in_view = address - start;
         const uint64_t bytes = length == 0 ? view.length - in_view : length;
         if (bytes > view.length - in_view) {
@@ -176,7 +192,9 @@ void IoManager::unmap_views_of(const Process &process) {
         }
         const MappedView view = std::move(found->second);
         impl_->views.erase(found);
-        view.section->cache->collect_mapped_changes();
+        if (view.section) {
+            view.section->cache->collect_mapped_changes();
+        }
     }
 }
 
@@ -186,11 +204,14 @@ NTSTATUS IoManager::unmap_view(void *base) {
         return STATUS_NOT_MAPPED_VIEW;
     }
     // Views of one file share an address here, so which of them is meant cannot be told: one that may be written through stays longest.
-    const auto read_only = std::find_if(first, last, [](const auto &entry) { return !entry.second.section->writable; });
+    const auto read_only = std::find_if(
+        first, last, [](const auto &entry) { return !entry.second.section || !entry.second.section->writable; });
     const auto found = read_only == last ? first : read_only;
     const MappedView view = std::move(found->second);
     impl_->views.erase(found);
-    view.section->cache->collect_mapped_changes(); // the mapped page writer writes them
+    if (view.section) {
+        view.section->cache->collect_mapped_changes(); // the mapped page writer writes them
+    }
     return STATUS_SUCCESS;
 }
 

@@ -21,4 +21,9 @@ class Section : public Object, public std::enable_shared_from_this<Section> {
     const bool writable;
 };
 
+/// FsRtlAcquireToCreateMappedSection. A warning or success: it is acquired.
+NTSTATUS acquire_for_section(IoManager::Impl &impl, FileObject &file, ULONG protection);
+/// FsRtlGetFileSize: fast I/O, else an IRP.
+NTSTATUS file_size(IoManager::Impl &impl, FileObject &file, uint64_t *size);
+
 } // namespace fltsim::io

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // This module provides: CreateFileMappingW, MapViewOfFile, FlushViewOfFile and UnmapViewOfFile, for data
-// of files. What else a section can be stops the world as UNMODELLED.
+// and images of files. What else a section can be stops the world as UNMODELLED.
 //
 // A view's address has no handle, so which world it belongs to is kept here.
 
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "user/file_call.hpp"
 
@@ -18,18 +19,20 @@ namespace {
 /// A section handle: the section lives on below its views when the handle is closed.
 class SectionHandle final : public Object {
   public:
-    SectionHandle(std::shared_ptr<Object> section, bool writable) : section_(std::move(section)), writable_(writable) {}
+    SectionHandle(std::shared_ptr<Object> section, DWORD map_access)
+        : section_(std::move(section)), map_access_(map_access) {}
     const char *type_name() const override { return "section"; }
     void last_handle_closed() override {
         section_->last_handle_closed();
         section_.reset();
     }
     Object &section() const { return *section_; }
-    bool writable() const { return writable_; }
+    /// FILE_MAP_* that views may have.
+    DWORD map_access() const { return map_access_; }
 
   private:
     std::shared_ptr<Object> section_;
-    const bool writable_;
+    const DWORD map_access_;
 };
 
 /// Views of one file may share an address: pages are where they are.
@@ -80,6 +83,7 @@ template <class T> T fail_with(DWORD error) {
 /// What of a section the model does not have; null: nothing of it.
 const char *not_modelled(HANDLE file, DWORD protect, LPCWSTR name) {
     constexpr DWORD EXECUTABLE = PAGE_EXECUTE_READ | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
+    constexpr DWORD WRITABLE = PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
     if (name != nullptr) {
         return "a section with a name";
     }
@@ -87,7 +91,7 @@ const char *not_modelled(HANDLE file, DWORD protect, LPCWSTR name) {
         return "a section of the paging file";
     }
     if ((protect & SEC_IMAGE) != 0) {
-        return "an image section";
+        return (protect & WRITABLE) != 0 ? "an image section that is written or copied" : nullptr;
     }
     if ((protect & SEC_RESERVE) != 0) {
         return "a section that only reserves";
@@ -96,6 +100,27 @@ const char *not_modelled(HANDLE file, DWORD protect, LPCWSTR name) {
         return "an executable section";
     }
     return protect == PAGE_WRITECOPY ? "a copy-on-write section" : nullptr;
+}
+
+/// What a section's protection asks of the handle, and lets views have.
+struct Rights {
+    ACCESS_MASK file = 0;
+    DWORD map = 0;
+};
+
+std::optional<Rights> rights_of(DWORD protection, bool image) {
+    switch (protection) {
+    case PAGE_READONLY:
+        return Rights{FILE_READ_DATA, FILE_MAP_READ};
+    case PAGE_READWRITE:
+        return image ? std::nullopt
+                     : std::optional(Rights{FILE_READ_DATA | FILE_WRITE_DATA, FILE_MAP_READ | FILE_MAP_WRITE});
+    case PAGE_EXECUTE_READ:
+        return image ? std::optional(Rights{FILE_READ_DATA | FILE_EXECUTE, FILE_MAP_READ | FILE_MAP_EXECUTE})
+                     : std::nullopt;
+    default:
+        return std::nullopt;
+    }
 }
 
 } // namespace
@@ -109,24 +134,25 @@ FLTSIM_USER HANDLE CreateFileMappingW(HANDLE hFile, LPSECURITY_ATTRIBUTES lpFile
         }
         return nullptr;
     }
-    const DWORD protection = flProtect & ~SEC_COMMIT; // the default attribute
-    if (protection != PAGE_READONLY && protection != PAGE_READWRITE) {
+    const bool image = (flProtect & SEC_IMAGE) != 0;
+    const DWORD protection = flProtect & ~(image ? SEC_IMAGE : SEC_COMMIT); // committed by default
+    const auto rights = rights_of(protection, image);
+    if (!rights) {
         return fail_with<HANDLE>(ERROR_INVALID_PARAMETER);
     }
-    const bool writable = protection == PAGE_READWRITE;
     const uint64_t size = static_cast<uint64_t>(dwMaximumSizeHigh) << 32 | dwMaximumSizeLow;
     NTSTATUS status = STATUS_SUCCESS;
     HANDLE handle = nullptr;
     const bool entered = file_call(
         hFile, "NtCreateSection", &status, [&](World &w, const std::shared_ptr<io::FileObject> &file) -> NTSTATUS {
-            const ACCESS_MASK needed = FILE_READ_DATA | (writable ? FILE_WRITE_DATA : 0);
-            if ((file->granted_access & needed) != needed) {
+            if ((file->granted_access & rights->file) != rights->file) {
                 return STATUS_ACCESS_DENIED;
             }
             std::shared_ptr<Object> section;
-            const NTSTATUS mapped = w.io->map(*file, size, writable, &section);
+            const NTSTATUS mapped = image ? w.io->map_image(*file, size, protection, &section)
+                                          : w.io->map(*file, size, protection == PAGE_READWRITE, &section);
             if (NT_SUCCESS(mapped)) {
-                handle = w.handles->insert(std::make_shared<SectionHandle>(std::move(section), writable));
+                handle = w.handles->insert(std::make_shared<SectionHandle>(std::move(section), rights->map));
             }
             return mapped;
         });
@@ -137,13 +163,13 @@ FLTSIM_USER HANDLE CreateFileMappingW(HANDLE hFile, LPSECURITY_ATTRIBUTES lpFile
     return handle;
 }
 
-/// The view is readable, and writable when asked for.
+/// The view is readable, and writable when asked for; one of an image is its mapper's alone, and always both.
 FLTSIM_USER LPVOID MapViewOfFile(HANDLE hFileMappingObject, DWORD dwDesiredAccess, DWORD dwFileOffsetHigh,
                                  DWORD dwFileOffsetLow, SIZE_T dwNumberOfBytesToMap) {
     constexpr uint64_t allocation_granularity = 0x10000;
     const uint64_t offset = static_cast<uint64_t>(dwFileOffsetHigh) << 32 | dwFileOffsetLow;
     if ((dwDesiredAccess & (FILE_MAP_READ | FILE_MAP_WRITE)) == 0 ||
-        (dwDesiredAccess & ~(FILE_MAP_READ | FILE_MAP_WRITE)) != 0) {
+        (dwDesiredAccess & ~(FILE_MAP_READ | FILE_MAP_WRITE | FILE_MAP_EXECUTE)) != 0) {
         return fail_with<LPVOID>(dwDesiredAccess == 0 ? ERROR_INVALID_PARAMETER : ERROR_NOT_SUPPORTED);
     }
     if (offset % allocation_granularity != 0) {
@@ -159,7 +185,7 @@ FLTSIM_USER LPVOID MapViewOfFile(HANDLE hFileMappingObject, DWORD dwDesiredAcces
         const auto section = w.handles->find_as<SectionHandle>(hFileMappingObject);
         if (!section) {
             status = w.handles->find(hFileMappingObject) ? STATUS_OBJECT_TYPE_MISMATCH : STATUS_INVALID_HANDLE;
-        } else if ((dwDesiredAccess & FILE_MAP_WRITE) != 0 && !section->writable()) {
+        } else if ((dwDesiredAccess & ~section->map_access()) != 0) {
             status = STATUS_ACCESS_DENIED;
         } else {
             status = w.io->map_view(section->section(), offset, dwNumberOfBytesToMap, &base);
