@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -67,6 +68,7 @@ class Thread {
     bool daemon = false; ///< a thread of the model: its waits end when the world ends, and it returns then
     uint32_t last_error = 0; ///< GetLastError of a user thread
     int32_t last_status = 0; ///< RtlGetLastNtStatus of a user thread
+    std::deque<std::function<void()>> user_apcs; ///< for its next alertable wait, oldest first
     void *seh_top = nullptr; ///< innermost __try frame of this execution context
     int32_t model_depth = 0; ///< nesting of KernelCalls
     uint32_t spin_locks_held =

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: Event (event.hpp), CreateEventW, SetEvent, ResetEvent and WaitForSingleObject.
+// This module provides: Event (event.hpp), CreateEventW, SetEvent, ResetEvent and WaitForSingleObject(Ex).
 
 #include "user/event.hpp"
 
-#include "user/entry.hpp"
+#include "user/apc.hpp"
 
 namespace fltsim::user {
 
@@ -24,16 +24,16 @@ bool wait_for(World &world, const void *channel, const std::function<bool()> &pr
     return ended;
 }
 
-bool Event::wait(std::optional<uint64_t> deadline_100ns) {
+bool Event::wait(std::optional<uint64_t> deadline_100ns, const std::function<bool()> &interrupted) {
     bool taken = false;
     wait_for(
         world(), this,
-        [this, &taken] {
+        [this, &taken, &interrupted] {
             if (!taken && set_) {
                 taken = true;
                 set_ = manual_reset_;
             }
-            return taken;
+            return taken || interrupted();
         },
         deadline_100ns);
     return taken;
@@ -102,31 +102,47 @@ FLTSIM_USER BOOL ResetEvent(HANDLE hEvent) {
     return with_event(hEvent, "NtResetEvent", [](Event &event) { event.reset(); });
 }
 
-/// Waits for events, threads and files (a file is signalled when an operation on it has completed, whichever that was).
-FLTSIM_USER DWORD WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds) {
+/// Waits for events, threads and files (a file is signalled when an operation on it has completed, whichever that was). What is signalled already is
+/// taken before user APCs are; WAIT_IO_COMPLETION: they were run instead.
+FLTSIM_USER DWORD WaitForSingleObjectEx(HANDLE hHandle, DWORD dwMilliseconds, BOOL bAlertable) {
     const auto world = world_for_handle(hHandle);
     if (!world) {
         return WAIT_FAILED;
     }
     NTSTATUS status = STATUS_SUCCESS;
     bool satisfied = false;
+    bool alerted = false;
     const bool entered = enter(world, "NtWaitForSingleObject", [&](World &w) {
         const auto object = w.handles->find(hHandle);
         const auto deadline = deadline_after(dwMilliseconds);
+        const auto interrupted = [bAlertable] { return bAlertable != FALSE && apc_pending(); };
+        const auto wait = [&](const void *channel, const std::function<bool()> &signalled) {
+            wait_for(w, channel, [&] { return signalled() || interrupted(); }, deadline);
+            return signalled();
+        };
         if (!object) {
             status = STATUS_INVALID_HANDLE;
         } else if (const auto event = std::dynamic_pointer_cast<Event>(object)) {
-            satisfied = event->wait(deadline);
+            satisfied = event->wait(deadline, interrupted);
         } else if (const auto thread = std::dynamic_pointer_cast<ThreadHandle>(object)) {
-            satisfied = wait_for(w, thread->thread(), [&] { return thread->signalled(); }, deadline);
+            satisfied = wait(thread->thread(), [&] { return thread->signalled(); });
         } else if (const auto file = std::dynamic_pointer_cast<io::FileObject>(object)) {
-            satisfied = wait_for(w, file.get(), [&] { return file->signalled(); }, deadline);
+            satisfied = wait(file.get(), [&] { return file->signalled(); });
         } else {
             unmodelled("WaitForSingleObject", std::string("a wait for a ") + object->type_name());
         }
+        alerted = !satisfied && interrupted();
     });
     if (!entered || result(status) == FALSE) {
         return WAIT_FAILED;
     }
+    if (alerted) {
+        run_apcs(world);
+        return WAIT_IO_COMPLETION;
+    }
     return satisfied ? WAIT_OBJECT_0 : WAIT_TIMEOUT;
+}
+
+FLTSIM_USER DWORD WaitForSingleObject(HANDLE hHandle, DWORD dwMilliseconds) {
+    return WaitForSingleObjectEx(hHandle, dwMilliseconds, FALSE);
 }

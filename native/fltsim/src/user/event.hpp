@@ -32,7 +32,11 @@ class Event final : public Object {
     bool signalled() const override { return set_; }
     void reset() { set_ = false; }
     /// Waits until it is set, and takes the signal when it resets by itself. False: the deadline (interrupt time) passed.
-    bool wait(std::optional<uint64_t> deadline_100ns);
+    bool wait(std::optional<uint64_t> deadline_100ns) {
+        return wait(deadline_100ns, [] { return false; });
+    }
+    /// The same, ended by `interrupted` too. False: it is not set.
+    bool wait(std::optional<uint64_t> deadline_100ns, const std::function<bool()> &interrupted);
 
   private:
     const bool manual_reset_;

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "flt/filter_manager.hpp"
-#include "user/entry.hpp"
+#include "user/apc.hpp"
 #include "user/event.hpp"
 #include "user/file_call.hpp"
 
@@ -19,8 +19,9 @@ bool is_pending(const OVERLAPPED *overlapped) {
     return static_cast<NTSTATUS>(overlapped->Internal) == STATUS_PENDING;
 }
 
-/// False: the time is over and the operation still runs.
-bool wait_for_operation(World &w, const OVERLAPPED *overlapped, DWORD timeoutMs, NTSTATUS *status) {
+/// False: the time is over, or `interrupted`, and the operation still runs.
+bool wait_for_operation(World &w, const OVERLAPPED *overlapped, DWORD timeoutMs,
+                        const std::function<bool()> &interrupted, NTSTATUS *status) {
     if (!is_pending(overlapped)) {
         return true;
     }
@@ -30,17 +31,18 @@ bool wait_for_operation(World &w, const OVERLAPPED *overlapped, DWORD timeoutMs,
     const auto deadline = deadline_after(timeoutMs);
     const auto event_value = reinterpret_cast<uintptr_t>(overlapped->hEvent) & ~uintptr_t{1};
     if (event_value == 0) {
-        return wait_for(w, overlapped, [&] { return !is_pending(overlapped); }, deadline);
+        wait_for(w, overlapped, [&] { return !is_pending(overlapped) || interrupted(); }, deadline);
+        return !is_pending(overlapped);
     }
     const auto event = w.handles->find_as<Event>(reinterpret_cast<HANDLE>(event_value));
     if (!event) {
         *status = STATUS_INVALID_HANDLE;
         return true;
     }
-    return event->wait(deadline);
+    return event->wait(deadline, interrupted);
 }
 
-BOOL overlapped_result(HANDLE handle, LPOVERLAPPED overlapped, LPDWORD transferred, DWORD timeoutMs) {
+BOOL overlapped_result(HANDLE handle, LPOVERLAPPED overlapped, LPDWORD transferred, DWORD timeoutMs, bool alertable) {
     if (overlapped == nullptr || transferred == nullptr) {
         return fail(ERROR_INVALID_PARAMETER);
     }
@@ -50,8 +52,11 @@ BOOL overlapped_result(HANDLE handle, LPOVERLAPPED overlapped, LPDWORD transferr
     }
     NTSTATUS status = STATUS_SUCCESS;
     bool ready = false;
+    bool alerted = false;
     const bool entered = enter(world, "NtWaitForSingleObject", [&](World &w) {
-        ready = wait_for_operation(w, overlapped, timeoutMs, &status);
+        const auto interrupted = [alertable] { return alertable && apc_pending(); };
+        ready = wait_for_operation(w, overlapped, timeoutMs, interrupted, &status);
+        alerted = !ready && interrupted();
         if (ready && NT_SUCCESS(status)) {
             status = static_cast<NTSTATUS>(overlapped->Internal);
             *transferred = static_cast<DWORD>(overlapped->InternalHigh);
@@ -59,6 +64,10 @@ BOOL overlapped_result(HANDLE handle, LPOVERLAPPED overlapped, LPDWORD transferr
     });
     if (!entered) {
         return FALSE;
+    }
+    if (alerted) {
+        run_apcs(world);
+        return fail(WAIT_IO_COMPLETION);
     }
     if (!ready) {
         return fail(timeoutMs == 0 ? ERROR_IO_INCOMPLETE : static_cast<DWORD>(WAIT_TIMEOUT));
@@ -77,13 +86,13 @@ thread_local KnownThread t_known;
 
 FLTSIM_USER BOOL GetOverlappedResult(HANDLE hFile, LPOVERLAPPED lpOverlapped, LPDWORD lpNumberOfBytesTransferred,
                                      BOOL bWait) {
-    return overlapped_result(hFile, lpOverlapped, lpNumberOfBytesTransferred, bWait != FALSE ? INFINITE : 0);
+    return overlapped_result(hFile, lpOverlapped, lpNumberOfBytesTransferred, bWait != FALSE ? INFINITE : 0, false);
 }
 
-/// Alertable waits end early for user APCs, of which the model has none.
+/// WAIT_IO_COMPLETION: user APCs were run, and the operation is still under way.
 FLTSIM_USER BOOL GetOverlappedResultEx(HANDLE hFile, LPOVERLAPPED lpOverlapped, LPDWORD lpNumberOfBytesTransferred,
                                        DWORD dwMilliseconds, BOOL bAlertable) {
-    return overlapped_result(hFile, lpOverlapped, lpNumberOfBytesTransferred, dwMilliseconds);
+    return overlapped_result(hFile, lpOverlapped, lpNumberOfBytesTransferred, dwMilliseconds, bAlertable != FALSE);
 }
 
 /// Of a file's operations or a port's FilterGetMessage calls. ERROR_NOT_FOUND: nothing that could still be cancelled. An operation that a post-operation callback holds is beyond that [CANC-06].
