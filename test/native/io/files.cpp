@@ -229,3 +229,29 @@ TEST(information_classes) {
         close(file);
     }));
 }
+
+TEST(priority_hints_are_the_file_objects) {
+    expect_clean(run([] {
+        trace(u"D:");
+        Opened file = open(u"D:\\a", FILE_CREATE);
+        traced();
+        IO_STATUS_BLOCK iosb{};
+        const auto set = [&](ULONG hint) {
+            return world().io->set_information(*file, &hint, sizeof hint, FileIoPriorityHintInformation, &iosb);
+        };
+        const auto kept = [&] {
+            FILE_IO_PRIORITY_HINT_INFORMATION information{};
+            CHECK_EQ(world().io->query_information(*file, &information, sizeof information,
+                                                   FileIoPriorityHintInformation, &iosb),
+                     STATUS_SUCCESS);
+            return information.PriorityHint;
+        };
+        CHECK_EQ(kept(), IoPriorityNormal);
+        CHECK_EQ(set(IoPriorityVeryLow), STATUS_SUCCESS);
+        CHECK_EQ(kept(), IoPriorityVeryLow);
+        CHECK_EQ(set(IoPriorityHigh), STATUS_INVALID_PARAMETER);
+        CHECK_EQ(kept(), IoPriorityVeryLow);
+        CHECK_EQ(traced(), std::string()); // the file system and its filters are not asked
+        close(file);
+    }));
+}

@@ -220,3 +220,23 @@ SPINE_TEST(overlapped_io) {
     CHECK(CancelIoEx(file.handle(), nullptr) == FALSE);
     CHECK_EQ(GetLastError(), ERROR_NOT_FOUND);
 }
+
+TEST(priority_hints) {
+    TestWorld world(FLTSIM_EXECUTOR_FIBERS);
+    const File file = File::create(u"D:\\x");
+    const auto set = [&](int hint) {
+        FILE_IO_PRIORITY_HINT_INFO information{static_cast<PRIORITY_HINT>(hint)};
+        const BOOL done =
+            SetFileInformationByHandle(file.handle(), FileIoPriorityHintInfo, &information, sizeof information);
+        return done ? static_cast<DWORD>(ERROR_SUCCESS) : GetLastError();
+    };
+    CHECK_EQ(set(IoPriorityHintVeryLow), ERROR_SUCCESS);
+    for (const int hint : {-1, 3, 4, 5}) {
+        CHECK_EQ(set(hint), ERROR_INVALID_PARAMETER);
+    }
+    FILE_IO_PRIORITY_HINT_INFO information{};
+    CHECK(!SetFileInformationByHandle(file.handle(), FileIoPriorityHintInfo, &information, 3));
+    CHECK_EQ(GetLastError(), ERROR_BAD_LENGTH);
+    CHECK(!GetFileInformationByHandleEx(file.handle(), FileIoPriorityHintInfo, &information, sizeof information));
+    CHECK_EQ(GetLastError(), ERROR_INVALID_PARAMETER);
+}

@@ -36,6 +36,8 @@ std::optional<ClassRule> query_rule(FILE_INFORMATION_CLASS information_class) {
         return ClassRule{sizeof(FILE_POSITION_INFORMATION), FILE_READ_DATA | FILE_WRITE_DATA};
     case FileModeInformation:
         return ClassRule{sizeof(FILE_MODE_INFORMATION), 0};
+    case FileIoPriorityHintInformation:
+        return ClassRule{sizeof(FILE_IO_PRIORITY_HINT_INFORMATION), 0};
     case FileAlignmentInformation:
         return ClassRule{sizeof(FILE_ALIGNMENT_INFORMATION), 0};
     case FileAllInformation:
@@ -77,6 +79,8 @@ std::optional<ClassRule> set_rule(FILE_INFORMATION_CLASS information_class) {
         return ClassRule{sizeof(FILE_DISPOSITION_INFORMATION_EX), DELETE};
     case FilePositionInformation:
         return ClassRule{sizeof(FILE_POSITION_INFORMATION), FILE_READ_DATA | FILE_WRITE_DATA};
+    case FileIoPriorityHintInformation:
+        return ClassRule{sizeof(FILE_IO_PRIORITY_HINT_INFORMATION), 0};
     case FileAllocationInformation:
         return ClassRule{sizeof(FILE_ALLOCATION_INFORMATION), FILE_WRITE_DATA};
     case FileEndOfFileInformation:
@@ -123,6 +127,8 @@ std::optional<NTSTATUS> query_locally(const FileObject &file, void *buffer, FILE
         return answer(buffer, FILE_MODE_INFORMATION{mode_of(file)}, iosb);
     case FileAlignmentInformation:
         return answer(buffer, FILE_ALIGNMENT_INFORMATION{0}, iosb);
+    case FileIoPriorityHintInformation:
+        return answer(buffer, FILE_IO_PRIORITY_HINT_INFORMATION{file.priority_hint}, iosb);
     case FilePositionInformation:
         if (file.synchronous) {
             FILE_POSITION_INFORMATION position{};
@@ -265,6 +271,15 @@ NTSTATUS IoManager::set_information(FileObject &file, const void *buffer, ULONG 
         return iosb->Status = checked;
     }
     const FileLock lock(impl_->world, file);
+    if (information_class == FileIoPriorityHintInformation) {
+        ULONG hint = 0;
+        memcpy(&hint, buffer, sizeof hint);
+        if (hint > IoPriorityNormal) {
+            return iosb->Status = STATUS_INVALID_PARAMETER; // the higher ones are the system's
+        }
+        file.priority_hint = static_cast<IO_PRIORITY_HINT>(hint);
+        return iosb->Status = STATUS_SUCCESS;
+    }
     if (information_class == FilePositionInformation) {
         FILE_POSITION_INFORMATION position;
         memcpy(&position, buffer, sizeof position);

@@ -94,7 +94,7 @@ std::optional<FILE_INFORMATION_CLASS> set_class_of(FILE_INFO_BY_HANDLE_CLASS inf
     case FileEndOfFileInfo:
         return FileEndOfFileInformation;
     case FileIoPriorityHintInfo:
-        unmodelled("SetFileInformationByHandle", "FileIoPriorityHintInfo");
+        return FileIoPriorityHintInformation;
     default:
         return std::nullopt;
     }
