@@ -272,3 +272,59 @@ TEST(names_of_rename_targets) {
     CHECK_EQ(odd, STATUS_INVALID_PARAMETER);
     CHECK(check::contains(report, "\"leaks\":[]"));
 }
+
+TEST(objects_that_are_none_or_gone) {
+    const auto nothing = [](PFLT_CALLBACK_DATA, PCFLT_RELATED_OBJECTS, PVOID, ULONG) {
+        return FLT_POSTOP_FINISHED_PROCESSING;
+    };
+    const auto rule = [&](const std::function<void(Driver &)> &mistake) {
+        return with_post(nothing, [&](Bench &, Driver &driver) { mistake(driver); });
+    };
+    CHECK(stopped_on(rule([](Driver &driver) {
+                         ULONG bytes = 0;
+                         FltGetVolumeName(reinterpret_cast<PFLT_VOLUME>(driver.filter), nullptr, &bytes);
+                     }),
+                     "VER-02 bad object"));
+    CHECK(stopped_on(rule([](Driver &driver) {
+                         ULONG bytes = 0;
+                         FltGetInstanceInformation(reinterpret_cast<PFLT_INSTANCE>(driver.filter),
+                                                   InstanceFullInformation, nullptr, 0, &bytes);
+                     }),
+                     "VER-02 bad object"));
+    CHECK(stopped_on(rule([](Driver &driver) { FltObjectDereference(driver.filter); }), "VER-02 reference"));
+    CHECK(stopped_on(rule([](Driver &) { FltObjectDereference(nullptr); }), "VER-02 bad object"));
+    CHECK(stopped_on(rule([](Driver &) {
+                         alignas(16) char bytes[16];
+                         ProbeForRead(bytes, sizeof bytes, 3);
+                     }),
+                     "PROBE"));
+}
+
+TEST(names_that_are_released_too_often) {
+    const auto release = [](int times) {
+        return with_post(
+            [=](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID, ULONG) {
+                PFLT_FILE_NAME_INFORMATION name = nullptr;
+                CHECK_EQ(FltGetFileNameInformation(data, FLT_FILE_NAME_NORMALIZED | FLT_FILE_NAME_QUERY_DEFAULT, &name),
+                         STATUS_SUCCESS);
+                for (int i = 0; i < times; ++i) {
+                    FltReleaseFileNameInformation(name);
+                }
+                return FLT_POSTOP_FINISHED_PROCESSING;
+            },
+            [](Bench &bench, Driver &) { bench.send(bench.operation(IRP_MJ_READ)); });
+    };
+    CHECK_EQ(rule_of(release(1)), std::string());
+    CHECK(stopped_on(release(2), "F5/68"));
+}
+
+TEST(completed_with_pending) {
+    const std::string report = with_post(
+        [](PFLT_CALLBACK_DATA, PCFLT_RELATED_OBJECTS, PVOID, ULONG) { return FLT_POSTOP_FINISHED_PROCESSING; },
+        [](Bench &bench, Driver &) {
+            bench.fs->hold = true;
+            bench.send(bench.operation(IRP_MJ_READ));
+            bench.fs->complete_next(STATUS_PENDING);
+        });
+    CHECK(stopped_on(report, "C9/6"));
+}
