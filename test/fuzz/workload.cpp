@@ -112,6 +112,9 @@ class Io {
     }
 
     static void map(Bytes &in, HANDLE handle) {
+        if (handle == INVALID_HANDLE_VALUE) {
+            return; // would be a section of the paging file, which is not modelled
+        }
         const HANDLE section = CreateFileMappingW(handle, nullptr, PAGE_READWRITE, 0, 0, nullptr);
         if (section == nullptr) {
             return;
