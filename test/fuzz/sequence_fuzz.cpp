@@ -169,6 +169,9 @@ class Program {
         const auto names = fltsim::FaultSwitches::names();
         const std::string name(names[in_.u8() % names.size()]);
         const uint32_t skip = in_.below(8);
+        if (name == "FltGetInstanceContext") {
+            return; // its one failure says that the driver has set none: an assertion of the driver's, not a refusal
+        }
         FltSimSetFault(number_, name.c_str(), skip, 1 + in_.below(3));
     }
 
