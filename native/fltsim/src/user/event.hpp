@@ -7,7 +7,10 @@
 
 #include <optional>
 
+#include "core/ddk.hpp"
 #include "core/handles.hpp"
+
+#include <fltsim_user.h>
 
 namespace fltsim::user {
 
