@@ -5,11 +5,15 @@
 #pragma once
 
 #include <sys/mman.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -76,6 +80,9 @@ inline void run_all(size_t count, int jobs, const std::function<Outcome(size_t)>
         if (child > 0) {
             return;
         }
+#if defined(__linux__)
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // who runs the tests may be killed
+#endif
         for (size_t index = board.take(); index < count; index = board.take()) {
             Slot &slot = board[index];
             slot.worker.store(getpid(), std::memory_order_relaxed);
@@ -106,25 +113,25 @@ inline void run_all(size_t count, int jobs, const std::function<Outcome(size_t)>
         const pid_t child = waitpid(-1, &status, WNOHANG);
         if (child > 0) {
             --alive;
-            if (status != 0) {
-                std::fprintf(stderr, "native tests: a worker ended by %s %d\n",
+            bool in_a_case = false; // whatever it ended by: a case may also leave by exit(0)
+            for (size_t index = 0; index < count; ++index) {
+                Slot &slot = board[index];
+                if (slot.worker == child && slot.outcome == Outcome::Running) {
+                    slot.outcome = Outcome::Died;
+                    in_a_case = true;
+                }
+            }
+            if (in_a_case || status != 0) {
+                std::fprintf(stderr, "native tests: a worker ended by %s %d %s\n",
                              WIFSIGNALED(status) ? "signal" : "exit code",
-                             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-                bool in_a_case = false;
-                for (size_t index = 0; index < count; ++index) {
-                    Slot &slot = board[index];
-                    if (slot.worker == child && slot.outcome == Outcome::Running) {
-                        slot.outcome = Outcome::Died;
-                        in_a_case = true;
-                    }
-                }
-                if (!in_a_case) { // at its exit: a leak, or a destructor
-                    std::fprintf(stderr, "native tests: it ended after its last case\n");
-                    report(count, Slot{});
-                } else {
-                    start_worker();
-                    ++alive;
-                }
+                             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+                             in_a_case ? "in a case" : "after its last case");
+            }
+            if (in_a_case) {
+                start_worker();
+                ++alive;
+            } else if (status != 0) { // at its exit: a leak, or a destructor
+                report(count, Slot{});
             }
         } else if (child < 0 && errno != EINTR) {
             break;
@@ -132,6 +139,11 @@ inline void run_all(size_t count, int jobs, const std::function<Outcome(size_t)>
             std::this_thread::sleep_for(std::chrono::milliseconds(20));
         }
         report_what_is_known();
+    }
+    for (size_t index = reported; index < count; ++index) {
+        if (board[index].outcome == Outcome::Waiting) {
+            board[index].outcome = Outcome::Died; // taken by a worker that ended before it said so
+        }
     }
     report_what_is_known();
 }
