@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
 import { REFUSALS } from '../../src/generated/protocol.js'
+import { generatePage } from '../fidelity/generate.js'
+import { readSources } from '../fidelity/sources.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
@@ -133,6 +135,18 @@ function missingCases(page: string): string[] {
 }
 
 describe('docs/FIDELITY.md', () => {
+  test('is what it is made from: after a change, npm run fidelity', () => {
+    expect(FIDELITY).toBe(generatePage(readSources()))
+  })
+
+  test.each([
+    ['a rule that nobody knows', '\n## What is modelled\n\n| x | POST-99 | y |\n', /names the rule POST-99/],
+    ['a part that there is not', '\n{{nothing}}\n', /there is no part {{nothing}}; there are numbers, rules, calls/],
+    ['a page without the rules', '\n{{numbers}}\n{{calls}}\n', /leaves out {{rules}}/],
+  ])('is not made from %s', (_, page, message) => {
+    expect(() => generatePage({ ...readSources(), page })).toThrow(message)
+  })
+
   test('cites test cases that exist', () => {
     expect(inBackticks(FIDELITY).filter((text) => citedNativeCase(text)).length).toBeGreaterThan(80)
     expect(missingCases(FIDELITY)).toEqual([])

@@ -111,6 +111,13 @@ NTSTATUS FLTAPI FltDeleteStreamHandleContext(_In_ PFLT_INSTANCE Instance, _In_ P
                                              _Out_opt_ PFLT_CONTEXT *OldContext);
 
 /// IRQL <= APC_LEVEL.
+VOID FLTAPI FltDeleteContext(_In_ PFLT_CONTEXT Context);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltSetVolumeContext(_In_ PFLT_VOLUME Volume, _In_ FLT_SET_CONTEXT_OPERATION Operation,
+                                    _In_ PFLT_CONTEXT NewContext, _Out_opt_ PFLT_CONTEXT *OldContext);
+
+/// IRQL <= APC_LEVEL.
 BOOLEAN FLTAPI FltSupportsStreamHandleContexts(_In_ PFILE_OBJECT FileObject);
 
 // ---- names
