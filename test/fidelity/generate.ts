@@ -6,8 +6,8 @@
 import type { ConformanceRule } from '../conformance/rules.js'
 import { PAGE_SOURCE, type PageSources } from './sources.js'
 
-const NATIVE = /^native: /
-const WINDOWS = /^only a Windows machine shows /
+const NATIVE = 'native: '
+const WINDOWS = 'only a Windows machine shows '
 
 const tags = (evidence: Iterable<string>): string =>
   [...new Set(evidence)]
@@ -55,8 +55,8 @@ function addEvidence(page: string, rules: ReadonlyMap<string, ConformanceRule>):
 function checkedBy(rule: ConformanceRule, { claims }: PageSources): string {
   const files = [...claims].filter(([, ids]) => ids.includes(rule.id)).map(([file]) => file.replace('.test.ts', ''))
   const reason = rule.reason ?? ''
-  const native = reason.startsWith("native: ")
-    ? reason.replace(NATIVE, '').replaceAll(/\b[a-z_]+\.[a-z_0-9]+\b/g, (name) => `\`${name}\``)
+  const native = reason.startsWith(NATIVE)
+    ? reason.slice(NATIVE.length).replaceAll(/\b[a-z_]+\.[a-z_0-9]+\b/g, (name) => `\`${name}\``)
     : ''
   if (files.length > 0) {
     return ['conformance: ' + files.join(', '), native].filter((text) => text !== '').join('; ')
@@ -79,8 +79,8 @@ function ruleTable(sources: PageSources): string {
 function numbers({ rules, claims, calls }: PageSources): string {
   const claimed = rules.filter(({ id }) => [...claims.values()].some((ids) => ids.includes(id)))
   const rest = rules.filter((rule) => !claimed.includes(rule))
-  const native = rest.filter(({ reason }) => (reason ?? '').startsWith("native: "))
-  const windows = rest.filter(({ reason }) => (reason ?? '').startsWith("only a Windows machine shows "))
+  const native = rest.filter(({ reason }) => (reason ?? '').startsWith(NATIVE))
+  const windows = rest.filter(({ reason }) => (reason ?? '').startsWith(WINDOWS))
   const inferred = rules.filter(({ evidence }) => evidence.every((tag) => tag === 'E'))
   const count = (list: readonly unknown[]): string => String(list.length)
   const others = rest.length - native.length - windows.length
