@@ -153,6 +153,8 @@ SPINE_TEST(rules_are_checked) {
         {changed([](OneRule &m) { m.rule.SizeBytes = sizeof(MINIPEND_RULE) + 8; }), MINIPEND_DETAIL_RULE_SIZE},
         {changed([](OneRule &m) { m.rule.SizeBytes = 0xFFFFFFF8; }), MINIPEND_DETAIL_RULE_SIZE},
         {changed([](OneRule &m) { m.rule.PathBytes = 8; }), MINIPEND_DETAIL_RULE_SIZE},
+        // A path that would stand behind the message, by a rule that is right in itself.
+        {changed([](OneRule &m) { m.rule.PathBytes = 8, m.rule.SizeBytes += 8; }), MINIPEND_DETAIL_RULE_SIZE},
         {changed([](OneRule &m) { m.rule.PathBytes = 1; }), MINIPEND_DETAIL_RULE_PATH},
         {changed([](OneRule &m) { m.rule.PathBytes = 0xFFFE; }), MINIPEND_DETAIL_RULE_PATH},
         {changed([](OneRule &m) { m.rule.VolumeBytes = 3; }), MINIPEND_DETAIL_RULE_VOLUME},
