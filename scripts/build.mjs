@@ -130,14 +130,20 @@ function copyDeclarations() {
   }
 }
 
-/** An installed package has dist/ already, and no TypeScript compiler. */
-function hasTypeScript() {
-  try {
-    return paths.packageVersion('typescript') !== ''
-  } catch (error) {
-    if (error.code !== 'MODULE_NOT_FOUND') throw error
-    return false
-  }
+/** An installed package has dist/ already, and no sources of it. */
+const hasSources = () => existsSync(path.join(paths.root, 'src'))
+
+/** An installed package does not bring them: whoever has binaries for his machine does without. */
+function checkPackages() {
+  const { peerDependencies } = JSON.parse(readFileSync(path.join(paths.root, 'package.json'), 'utf8'))
+  const missing = ['cmake-js', 'node-addon-api', 'node-api-headers'].filter((name) => !paths.hasPackage(name))
+  if (missing.length === 0) return
+  const versions = missing.map((name) => `${name}@${peerDependencies[name]}`).join(' ')
+  throw new BuildProblem(
+    hasSources()
+      ? 'minipend build: the dependencies are not installed. Run npm ci, then the command again.'
+      : `minipend build: ${missing.join(', ')} not installed. Run: npm install ${versions}, then the command again.`,
+  )
 }
 
 const jobs = () => String(os.availableParallelism())
@@ -177,10 +183,12 @@ export function buildNativeTests() {
 }
 
 export function build() {
+  checkPackages()
   const stamp = readStamp()
   buildNative(stamp)
+  if (!hasSources()) return
   generateProtocol(paths.layoutProgram, paths.protocolModule)
-  if (hasTypeScript()) buildTypeScript(stamp)
+  buildTypeScript(stamp)
 }
 
 if (process.argv[1] !== undefined && path.resolve(process.argv[1]) === import.meta.filename) {

@@ -31,3 +31,12 @@ export function packageFile(name, ...rest) {
 export function packageVersion(name) {
   return require(`${name}/package.json`).version
 }
+
+export function hasPackage(name) {
+  try {
+    return packageVersion(name) !== ''
+  } catch (error) {
+    if (error.code !== 'MODULE_NOT_FOUND') throw error
+    return false
+  }
+}

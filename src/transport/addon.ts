@@ -4,7 +4,7 @@
 
 import type { BackendName } from '../client/types.js'
 import { InstallationError, NotSupportedError } from '../errors/errors.js'
-import { inspectInstallation, loadModule, requirePart } from './installation.js'
+import { brokenHint, inspectInstallation, loadModule, requirePart } from './installation.js'
 import type { NativeBackend, NativeModule, NativePort } from './native.js'
 import type { Transport, TransportOptions, TransportPort } from './transport.js'
 
@@ -16,7 +16,7 @@ export function loadAddon(): NativeModule {
   } catch (cause) {
     throw new InstallationError('BUILD_BROKEN', `the compiled addon does not load: ${file}: ${String(cause)}`, {
       operation: 'openMinipend',
-      hint: 'build it again for this Node: npm run build',
+      hint: brokenHint(),
       cause,
     })
   }
@@ -90,7 +90,7 @@ export async function openAddonTransport(
     const hint =
       options.backend === 'windows'
         ? "the windows backend needs Windows with the Filter Manager; backend: 'embedded' works anywhere"
-        : 'build it again: npm run build'
+        : brokenHint()
     throw new NotSupportedError(`cannot open the ${options.backend} backend: ${backend}`, {
       operation: 'openMinipend',
       hint,

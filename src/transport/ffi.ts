@@ -8,7 +8,7 @@
 import type { BackendName } from '../client/types.js'
 import { NotSupportedError } from '../errors/errors.js'
 import { type FfiLibraries, type ForeignLibrary, loadFfi } from './ffi-library.js'
-import { inspectInstallation, requirePart } from './installation.js'
+import { brokenHint, inspectInstallation, requirePart } from './installation.js'
 import type { ClientThreads, FileResult, Hresult, Transport, TransportOptions, TransportPort } from './transport.js'
 
 const INSTANCE_NAME_CHARS = 256
@@ -87,7 +87,7 @@ function createWorld(libraries: FfiLibraries, options: TransportOptions, driverI
   if (number === 0) {
     throw new NotSupportedError(`cannot open the embedded backend: ${fromUtf8(message)}`, {
       operation: 'openMinipend',
-      hint: 'build it again: npm run build',
+      hint: brokenHint(),
     })
   }
   return new World(libraries.model(), number)

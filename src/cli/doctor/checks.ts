@@ -6,6 +6,8 @@ import { spawn } from 'node:child_process'
 import { arch, release } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { type BackendName, inspectInstallation, type InstalledPart, type TransportName } from '../../index.js'
+import { brokenHint, missingHint } from '../../transport/installation.js'
+import { binaryChecks } from './binaries.js'
 import type { TrialResult } from './trial.js'
 
 /** `unknown`: cannot be found out here. `optional`: missing, and nothing else needs it. */
@@ -84,13 +86,13 @@ export function checkPart(id: string, title: string, part: InstalledPart): Check
     title,
     status: part.exists ? 'ok' : 'missing',
     detail: part.path,
-    fix: part.exists ? undefined : 'build it: npm run build',
+    fix: part.exists ? undefined : missingHint(),
   }
 }
 
 export function checkEmbedded(trial: TrialResult): Check {
   const status = trial.ok ? 'ok' : 'failed'
-  const fix = trial.ok ? undefined : (trial.hint ?? 'build again: npm run build')
+  const fix = trial.ok ? undefined : (trial.hint ?? brokenHint())
   return { id: 'embedded', title: 'Embedded backend', status, detail: trial.detail, fix }
 }
 
@@ -165,6 +167,7 @@ export async function examine(platform: NodeJS.Platform): Promise<Check[]> {
   return [
     checkNode(process.version),
     checkPlatform(platform),
+    ...binaryChecks(installed),
     checkPart('addon', 'Addon', installed.addon),
     checkPart('model', 'Model', installed.model),
     checkPart('driverImage', 'Driver image', installed.driverImage),
