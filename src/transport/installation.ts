@@ -114,7 +114,7 @@ export function missingHint(): string {
 /** What to do when a compiled file is there and does not load. */
 export function brokenHint(): string {
   if (findDirectory().source !== 'prebuilt') {
-    return 'build it again for this Node: npm run build'
+    return 'build it again: npm run build'
   }
   const required = readPrebuiltManifest(packageRoot)?.platforms[thisPlatform()]?.glibc
   const problem = required === undefined ? undefined : glibcProblem(required, systemGlibc())

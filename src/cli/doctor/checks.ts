@@ -33,13 +33,19 @@ const TRIAL_LIMIT_MS = 20_000
 
 function runProgram(command: string, args: readonly string[], timeout = TRIAL_LIMIT_MS): Promise<Finished> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout, windowsHide: true })
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true })
+    // Not spawn's own limit: that one keeps this process waiting for a program that could not be started.
+    const limit = setTimeout(() => child.kill(), timeout)
     let stdout = ''
     let stderr = ''
+    const finished = (end: Finished['end']): void => {
+      clearTimeout(limit)
+      resolve({ stdout, stderr, end })
+    }
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-    child.on('error', () => resolve({ stdout, stderr, end: undefined }))
-    child.on('close', (code, signal) => resolve({ stdout, stderr, end: code ?? signal ?? undefined }))
+    child.on('error', () => finished(undefined))
+    child.on('close', (code, signal) => finished(code ?? signal ?? undefined))
   })
 }
 

@@ -66,5 +66,5 @@ test('the text says what to do, and whether the model works', () => {
   const bad = [checkEmbedded({ ok: false, detail: 'it crashed' })]
   expect(embeddedWorks(bad)).toBe(false)
   expect(doctorText(bad, colors)).toContain('FAILED   Embedded backend  it crashed\n')
-  expect(doctorText(bad, colors)).toContain('what to do: build again: npm run build')
+  expect(doctorText(bad, colors)).toContain('what to do: build it again: npm run build')
 })
