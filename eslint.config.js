@@ -15,7 +15,7 @@ const node = {
 }
 
 export default tseslint.config(
-  { ignores: ['build/', 'dist/', 'prebuilt/', 'coverage/', 'node_modules/', 'src/generated/', 'scripts/windows/try.ts'] },
+  { ignores: ['build/', 'dist/', 'prebuilt/', 'coverage/', 'node_modules/', 'src/generated/'] },
   js.configs.recommended,
   { languageOptions: { globals: node } },
   {

@@ -8,39 +8,42 @@ import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 
+import { type Finished, lineOf } from '../../src/cli/windows/command.js'
 import * as paths from '../paths.mjs'
 import { BuildProblem, runMain } from '../toolchain.mjs'
-import {
-  type Architecture,
-  architectures,
-  type Command,
-  files,
-  type Place,
-  type StepName,
-  stepNames,
-  steps,
-} from './steps.js'
+import { type Architecture, architectures, type Command, type Place, type StepName, stepNames, steps } from './steps.js'
 
-/** Value: the exit code; undefined when the program could not be started. */
-export type Runner = (command: Command) => number | undefined
+/** undefined when the program could not be started. */
+export type Runner = (command: Command) => Finished | undefined
 
-const runProgram: Runner = ({ program, args }) => {
-  const result = spawnSync(program, [...args], { stdio: 'inherit', windowsHide: true })
-  return result.error === undefined ? (result.status ?? -1) : undefined
+/** What it prints in the system's code page is shown as it comes; what is read are numbers and names. */
+const runProgram: Runner = ({ program, args, reads }) => {
+  const result = spawnSync(program, [...args], {
+    stdio: ['ignore', reads ? 'pipe' : 'inherit', reads ? 'pipe' : 'inherit'],
+    encoding: 'latin1',
+    windowsHide: true,
+  })
+  if (result.error !== undefined) return undefined
+  const output = reads ? `${result.stdout}${result.stderr}` : ''
+  process.stdout.write(output)
+  return { code: result.status ?? -1, output }
 }
 
 /** Throws a BuildProblem that names the command that failed. */
 export function runStep(name: StepName, place: Place, run: Runner): void {
   mkdirSync(place.scratch, { recursive: true })
-  for (const [file, text] of Object.entries(files)) writeFileSync(path.join(place.scratch, file), text(place))
   const commands: readonly Command[] = steps[name](place)
   for (const command of commands) {
-    const line = [command.program, ...command.args].join(' ')
-    console.log(`> ${line}`)
-    const code = run(command)
-    if (code === undefined) throw new BuildProblem(`minipend ${name}: ${command.program} was not found.`)
-    if (!(command.accepted ?? [0]).includes(code)) {
-      throw new BuildProblem(`minipend ${name}: exit code ${code} of: ${line}`)
+    console.log(`> ${lineOf(command)}`)
+    if (command.script !== undefined) {
+      writeFileSync(path.join(place.scratch, path.win32.basename(command.script.file)), command.script.text)
+    }
+    const finished = run(command)
+    if (finished === undefined) throw new BuildProblem(`minipend ${name}: ${command.program} was not found.`)
+    try {
+      command.check(finished)
+    } catch (error) {
+      throw new BuildProblem(`minipend ${name}: ${(error as Error).message}`)
     }
   }
 }

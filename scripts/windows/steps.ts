@@ -1,21 +1,41 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: what is done on a Windows machine to build, install, load and try the driver, as one table of commands. step.ts runs them;
+// This module provides: what is done on a hosted Windows machine to build, install, load and try the driver, step by step. step.ts runs them;
 // .github/workflows/windows.yml is a list of their names.
 //
-// None of it has run on Windows yet. Ids in brackets are documented rules of the commands.
+// What is done to the machine are calls of the table that `minipend validate` uses (src/cli/windows/commands.ts); only the build tools are named here. A
+// hosted machine is thrown away afterwards, so nothing is undone. None of it has run on Windows yet.
 
 import path from 'node:path'
+
+import { type Call, expectZero, type Finished, type Invocation } from '../../src/cli/windows/command.js'
+import { call } from '../../src/cli/windows/commands.js'
+import { startOptions } from '../../src/cli/windows/outputs.js'
 
 export const architectures = ['x64', 'arm64'] as const
 export type Architecture = (typeof architectures)[number]
 
-export interface Command {
-  readonly program: string
-  readonly args: readonly string[]
-  /** Exit codes that are no failure; 0 alone by default. */
-  readonly accepted?: readonly number[]
+export interface Command extends Invocation {
+  /** Its output is read, not only shown. */
+  readonly reads: boolean
+  /** Throws an Error when it was not what the step needs. */
+  readonly check: (finished: Finished) => void
 }
+
+/** A program that builds: 0 is good. */
+function tool(program: string, ...args: string[]): Command {
+  const invocation = { program, args }
+  return { ...invocation, reads: false, check: (finished) => expectZero(finished, invocation) }
+}
+
+const from = <R>(made: Call<R>, expected: (result: R) => string | undefined = () => undefined): Command => ({
+  ...made,
+  reads: true,
+  check: (finished) => {
+    const problem = expected(made.read(finished))
+    if (problem !== undefined) throw new Error(problem)
+  },
+})
 
 export interface Place {
   /** The repository. */
@@ -32,7 +52,8 @@ export const scratchVolume = 'M:'
  * Driver Verifier without a restart: special pool, forced IRQL checking, pool tracking, I/O verification, security checks, miscellaneous checks, DDI
  * compliance. Filter verification (37) needs a restart.
  */
-const verifierRules = ['1', '2', '4', '5', '9', '12', '18']
+const verifierClasses = [1, 2, 4, 5, 9, 12, 18]
+const isMinipend = ({ name }: { readonly name: string }): boolean => name === 'minipend'
 
 const join = (...parts: string[]): string => path.win32.join(...parts)
 const output = ({ root, architecture }: Place): string =>
@@ -40,52 +61,31 @@ const output = ({ root, architecture }: Place): string =>
 const packageDirectory = (place: Place): string =>
   join(place.root, 'build', 'driver', `wdk-${place.architecture}`, 'package')
 const disk = ({ scratch }: Place): string => join(scratch, 'minipend.vhdx')
-const minipend = (place: Place, ...args: string[]): Command => ({
-  program: 'node',
-  args: [join(place.root, 'dist', 'cli', 'main.js'), ...args],
-})
+const script = ({ scratch }: Place, name: string): string => join(scratch, `${name}.txt`)
+const minipend = (place: Place, ...args: string[]): Command =>
+  tool('node', join(place.root, 'dist', 'cli', 'main.js'), ...args)
 
-/** What a file of the scratch directory has to say before its step runs. */
-export const files: Readonly<Record<string, (place: Place) => string>> = {
-  'attach.txt': (place) =>
-    [
-      `create vdisk file="${disk(place)}" maximum=512 type=expandable`,
-      `select vdisk file="${disk(place)}"`,
-      'attach vdisk',
-      'create partition primary',
-      'format fs=ntfs label=minipend quick',
-      `assign letter=${scratchVolume.slice(0, 1)}`,
-      '',
-    ].join('\r\n'),
-  'detach.txt': (place) => [`select vdisk file="${disk(place)}"`, 'detach vdisk', ''].join('\r\n'),
-}
+/** There is no restart on a hosted machine [DEP-01]. */
+const noRestart = ({ restartNeeded }: { readonly restartNeeded: boolean }): string | undefined =>
+  restartNeeded ? 'it needs a restart, which a hosted machine cannot have' : undefined
 
 export const steps = {
   /** The kits, from NuGet: hosted images of 2025 have no WDK. */
-  kit: (place) => [
-    {
-      program: 'nuget',
-      args: [
-        'restore',
-        join(place.root, 'driver', 'packages.config'),
-        '-PackagesDirectory',
-        join(place.root, 'build', 'nuget'),
-      ],
-    },
+  kit: ({ root }) => [
+    tool(
+      'nuget',
+      ...['restore', join(root, 'driver', 'packages.config')],
+      ...['-PackagesDirectory', join(root, 'build', 'nuget')],
+    ),
   ],
   driver: (place) => [
-    {
-      program: 'msbuild',
-      args: [
-        join(place.root, 'driver', 'minipend.vcxproj'),
-        '/nologo',
-        '/m',
-        '/t:Rebuild',
-        '/p:Configuration=Release',
-        `/p:Platform=${place.architecture === 'x64' ? 'x64' : 'ARM64'}`,
-      ],
-    },
-    { program: 'cmd', args: ['/d', '/c', 'copy', '/y', join(place.root, 'driver', 'minipend.inf'), output(place)] },
+    tool(
+      'msbuild',
+      join(place.root, 'driver', 'minipend.vcxproj'),
+      ...['/nologo', '/m', '/t:Rebuild', '/p:Configuration=Release'],
+      `/p:Platform=${place.architecture === 'x64' ? 'x64' : 'ARM64'}`,
+    ),
+    tool('cmd', '/d', '/c', 'copy', '/y', join(place.root, 'driver', 'minipend.inf'), output(place)),
   ],
   /** A key that dies with the machine. */
   sign: (place) => [
@@ -97,30 +97,38 @@ export const steps = {
   ],
   /** Both stores, or the installation asks or fails [SIGN-03]. */
   trust: (place) =>
-    ['Root', 'TrustedPublisher'].map((store) => ({
-      program: 'certutil',
-      args: ['-f', '-addstore', store, join(packageDirectory(place), 'minipend.cer')],
-    })),
-  /** Fails when the machine is not in test-signing mode, before anything is installed [SIGN-01]. */
-  mode: () => [{ program: 'cmd', args: ['/d', '/c', 'bcdedit /enum {current} | findstr /r /i "testsigning.*Yes"'] }],
-  verifier: () => [{ program: 'verifier', args: ['/dif', ...verifierRules, '/now', '/driver', 'minipend.sys'] }],
-  /** A restart that is asked for (3010) would be a failure: there is none on a hosted machine [DEP-01]. */
-  install: (place) => [
-    { program: 'pnputil', args: ['/add-driver', join(packageDirectory(place), 'minipend.inf'), '/install'] },
+    (['Root', 'TrustedPublisher'] as const).map((store) =>
+      from(call('addCertificate', { store, file: join(packageDirectory(place), 'minipend.cer') })),
+    ),
+  /** Fails when the machine was not started in test-signing mode, before anything is installed [SIGN-01]. */
+  mode: () => [
+    from(call('registry', { key: 'HKLM\\SYSTEM\\CurrentControlSet\\Control' }), (values) =>
+      values !== undefined && startOptions(values).includes('TESTSIGNING')
+        ? undefined
+        : 'this machine was not started in test-signing mode',
+    ),
   ],
-  volume: (place) => [{ program: 'diskpart', args: ['/s', join(place.scratch, 'attach.txt')] }],
+  verifier: () => [from(call('verifierNow', { classes: verifierClasses, driver: 'minipend.sys' }), noRestart)],
+  install: (place) => [from(call('install', { inf: join(packageDirectory(place), 'minipend.inf') }), noRestart)],
+  volume: (place) => [
+    from(
+      call('attachDisk', {
+        ...{ disk: disk(place), script: script(place, 'attach') },
+        ...{ fileSystem: 'ntfs', letter: scratchVolume.slice(0, 1), megabytes: 512 },
+      }),
+    ),
+  ],
   load: () => [
-    { program: 'fltmc', args: ['load', 'minipend'] },
-    { program: 'fltmc', args: ['filters'] },
+    from(call('load', { filter: 'minipend' })),
+    from(call('filters'), (rows) => (rows.some(isMinipend) ? undefined : 'minipend is not loaded')),
   ],
   /** The driver on its real kernel, through the addon. */
   try: (place) => [minipend(place, 'run', join(place.root, 'scripts', 'windows', 'try.ts'), 'windows', scratchVolume)],
-  /** [DEP-04]: the exit codes of fltmc are not documented, so what is loaded is shown as well. */
   unload: (place) => [
-    { program: 'fltmc', args: ['unload', 'minipend'] },
-    { program: 'fltmc', args: ['filters'] },
-    { program: 'verifier', args: ['/query'] },
-    { program: 'diskpart', args: ['/s', join(place.scratch, 'detach.txt')] },
+    from(call('unload', { filter: 'minipend' })),
+    from(call('filters'), (rows) => (rows.some(isMinipend) ? 'minipend is still loaded' : undefined)),
+    from(call('verifierActive')),
+    from(call('detachDisk', { disk: disk(place), script: script(place, 'detach') })),
   ],
 } satisfies Record<string, (place: Place) => readonly Command[]>
 

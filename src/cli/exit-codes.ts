@@ -10,6 +10,7 @@ import {
   NotSupportedError,
   VersionMismatchError,
 } from '../index.js'
+import { MachineError } from './machine-error.js'
 import { firstError, InputError, StoppedError } from './problems.js'
 
 export const EXIT = {
@@ -20,6 +21,7 @@ export const EXIT = {
   unavailable: 4,
   input: 5,
   modelStopped: 6,
+  restart: 7,
   interrupted: 130,
   brokenPipe: 141,
   terminated: 143,
@@ -43,13 +45,17 @@ export const EXIT_CODES: readonly ExitCodeRow[] = [
     code: EXIT.usage,
     meaning: 'the command line is wrong: unknown command or option, bad value; compare: a file that it cannot compare',
   },
-  { code: EXIT.environment, meaning: 'something is missing on this machine: not built, a package not installed' },
+  {
+    code: EXIT.environment,
+    meaning: 'this machine is not ready: not built, a package or a setting is missing, another run is under way',
+  },
   {
     code: EXIT.unavailable,
     meaning: 'no driver to talk to: not Windows, not loaded, another version, or the backend cannot do it',
   },
   { code: EXIT.input, meaning: 'a file that was named is missing, cannot be read, or is malformed' },
   { code: EXIT.modelStopped, meaning: 'the model found a broken rule and stopped; its report says which' },
+  { code: EXIT.restart, meaning: 'the machine has to be restarted; then give the same command again' },
   { code: EXIT.interrupted, meaning: 'interrupted by Ctrl-C (SIGINT); everything was closed first' },
   { code: EXIT.brokenPipe, meaning: 'whoever read the output went away' },
   { code: EXIT.terminated, meaning: 'terminated by SIGTERM; everything was closed first' },
@@ -61,7 +67,7 @@ export function exitCodeOf(thrown: unknown): ExitCode {
   if (error instanceof StoppedError) {
     return error.exitCode
   }
-  if (error instanceof InputError) {
+  if (error instanceof InputError || error instanceof MachineError) {
     return error.exitCode
   }
   if (error instanceof InvalidRuleError) {

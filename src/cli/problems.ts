@@ -3,6 +3,7 @@
 // This module provides: the command line's own errors, and how any error is shown to a person or to a program.
 
 import { MinipendError, ModelStoppedError, type NamedNumber } from '../index.js'
+import { MachineError } from './machine-error.js'
 import type { Colors } from './terminal.js'
 
 /** A file, or a value, that was named on the command line is of no use. */
@@ -73,7 +74,7 @@ export function describeError(thrown: unknown, colors: Colors, own?: string): st
   if (!(error instanceof Error)) {
     return `${head} ${String(error)}\n`
   }
-  if (!(error instanceof MinipendError) && !(error instanceof InputError)) {
+  if (!(error instanceof MinipendError) && !(error instanceof InputError) && !(error instanceof MachineError)) {
     return `${head} ${error.stack ?? error.message}\n`
   }
   const lines = [`${head} ${error.message}`]
@@ -114,5 +115,6 @@ export function errorDocument(thrown: unknown): ErrorDocument {
     const report = error instanceof ModelStoppedError ? error.report : undefined
     return { ok: false, error: { name, message, code, operation, hint, ntstatus, win32, hresult, report } }
   }
-  return { ok: false, error: { name, message, hint: error instanceof InputError ? error.hint : undefined } }
+  const hint = error instanceof InputError || error instanceof MachineError ? error.hint : undefined
+  return { ok: false, error: { name, message, hint } }
 }
