@@ -15,6 +15,7 @@ import { run } from './run/run.js'
 import { instances, rules, type RulesOptions, stat } from './running-driver.js'
 import type { SignOptions } from './sign/sign.js'
 import { toJson } from './terminal.js'
+import type { UndoOptions } from './windows/undo-command.js'
 import { traffic, type TrafficCommandOptions } from './traffic.js'
 import type { ValidateOptions } from './validate/validate.js'
 
@@ -25,6 +26,7 @@ Examples:
   minipend run check.ts --verbose        a script of yours; arguments after it are the script's
   minipend traffic editor-save           what an editor does to save a file, again and again, through the driver
   minipend validate --html result.html   the conformance cases, with a page about what became of each
+  minipend validate --backend windows --dry-run     what a run on a Windows test machine would do to it
   minipend doctor                        what works on this machine, and what to do about the rest
   minipend stat --watch                  on a Windows test machine: what is held, refused and why
 
@@ -58,6 +60,8 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
     new Option('--backend <name>', 'where the driver runs; only windows has one that runs outside of a script')
       .choices(['windows', 'embedded'])
       .default('windows')
+  const stateDirOption = (): Option =>
+    new Option('--state-dir <directory>', 'windows: of the undo journal (default: %ProgramData%\\minipend)')
 
   program
     .description('Holds back file operations after the file system has finished them, and counts what became of each.')
@@ -155,12 +159,31 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
         .default('embedded'),
     )
     .option('--filter <text>', 'only cases with this text in their topic, their name or their rules')
+    .option('--dry-run', 'windows: what would be done to the machine, and how it would be undone')
+    .option('--package <directory>', 'windows: what minipend sign made (default: build/driver/ARCHITECTURE/package)')
+    .option('--verifier', 'windows: under Driver Verifier; ends for a restart, and goes on when it is given again')
+    .addOption(
+      new Option(
+        '--prepared',
+        'windows: the driver is loaded, MINIPEND_NTFS and MINIPEND_FAT name volumes; changes nothing',
+      ).conflicts(['dryRun', 'verifier', 'package']),
+    )
+    .option('--limit-minutes <minutes>', 'windows: for all cases (default: 60)', integerOption(1, 10_000))
+    .addOption(stateDirOption())
     .option('--out <file>', 'the result as one JSON document')
     .option('--junit <file>', 'the result as JUnit XML')
     .option('--html <file>', 'the result as a page')
     .action(async (options: ValidateOptions, command: Command) => {
       const { validate } = await import('./validate/validate.js')
       outcome.exitCode = await validate(contextFor(command), options)
+    })
+
+  add('undo', 'puts a Windows test machine back after a run that could not do it itself (Windows)')
+    .option('--dry-run', 'what is left to undo')
+    .addOption(stateDirOption())
+    .action(async (options: UndoOptions, command: Command) => {
+      const { undo } = await import('./windows/undo-command.js')
+      outcome.exitCode = await undo(contextFor(command), options)
     })
 
   add('compare', 'where two results of validate --out differ, and why they might')

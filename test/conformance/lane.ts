@@ -2,7 +2,8 @@
 //
 // This module provides: where the conformance cases run: on the model in this process, or on the driver of a Windows test machine, and a session there.
 //
-// MINIPEND_CONFORMANCE_BACKEND names the lane (`minipend validate` sets it). On windows MINIPEND_NTFS and MINIPEND_FAT name two spare volumes, "X:" each.
+// MINIPEND_CONFORMANCE_BACKEND names the lane (`minipend validate` sets it). On windows MINIPEND_NTFS and MINIPEND_FAT name two volumes, "X:" each: it
+// makes them, or with --prepared whoever runs it does.
 // Every case works in a directory of its own, and its rules name that directory: on a real machine others use the volume as well.
 
 import { onTestFinished } from 'vitest'

@@ -87,6 +87,7 @@ describe('files', () => {
     'docs/PROTOCOL.md',
     'docs/CLI.md',
     'docs/CONFORMANCE.md',
+    'docs/VM.md',
   ])('that %s names exist', (page) => {
     expect(missingFiles(read(page))).toEqual([])
   })
@@ -98,6 +99,7 @@ describe('files', () => {
     'docs/PROTOCOL.md',
     'docs/CLI.md',
     'docs/CONFORMANCE.md',
+    'docs/VM.md',
   ])('that %s links to exist', (page) => {
     const targets = [...read(page).matchAll(/\]\(([^)#]+)/g)].map((match) => match[1] ?? '')
     const local = targets.filter((target) => !target.includes('://'))

@@ -8,7 +8,9 @@ import { fileURLToPath } from 'node:url'
 import { type BackendName, inspectInstallation, type InstalledPart, type TransportName } from '../../index.js'
 import { brokenHint, missingHint } from '../../transport/installation.js'
 import { binaryChecks } from './binaries.js'
+import { thisMachine } from '../windows/machine.js'
 import type { TrialResult } from './trial.js'
+import { examineWindows } from './windows-checks.js'
 
 /** `unknown`: cannot be found out here. `optional`: missing, and nothing else needs it. */
 export type CheckStatus = 'ok' | 'missing' | 'failed' | 'optional' | 'unknown'
@@ -187,5 +189,6 @@ export async function examine(platform: NodeJS.Platform): Promise<Check[]> {
       status: 'unknown',
       detail: 'not checked on Windows: CMake finds Visual Studio by itself',
     },
+    ...(platform === 'win32' ? await examineWindows(thisMachine()) : []),
   ]
 }

@@ -58,11 +58,21 @@ export class Collector implements Reporter {
   readonly cases: CaseResult[] = []
   readonly #onCase: (result: CaseResult) => void
   readonly #wanted: (result: CaseResult) => boolean
+  readonly #onStart: (name: string) => void
 
-  /** `wanted`: those that are not are left out. `onCase`: told of each as it ends. */
-  constructor(wanted: (result: CaseResult) => boolean, onCase: (result: CaseResult) => void) {
+  /** `wanted`: those that are not are left out. `onCase`: told of each as it ends, `onStart`: as it begins. */
+  constructor(
+    wanted: (result: CaseResult) => boolean,
+    onCase: (result: CaseResult) => void,
+    onStart: (name: string) => void = () => undefined,
+  ) {
     this.#wanted = wanted
     this.#onCase = onCase
+    this.#onStart = onStart
+  }
+
+  onTestCaseReady(test: TestCase): void {
+    this.#onStart(`${topicOf(test)}: ${test.name}`)
   }
 
   onTestCaseResult(test: TestCase): void {

@@ -34,10 +34,25 @@ export interface CaseResult {
   readonly error: string | null
 }
 
+/** What a Windows machine was like. */
+export interface WindowsPart {
+  readonly product: string
+  readonly build: number
+  readonly revision: number
+  readonly secureBoot: boolean | null
+  readonly memoryIntegrity: string
+  readonly startOptions: readonly string[]
+  /** Driver Verifier: what it looked at during the run. */
+  readonly verifier: { readonly flags: number; readonly drivers: readonly string[] }
+  readonly filters: readonly { readonly name: string; readonly altitude: string }[]
+}
+
 export interface ResultDocument {
   readonly schema: typeof SCHEMA
   readonly schemaVersion: typeof SCHEMA_VERSION
   readonly backend: BackendName
+  /** `vm`: the driver in the kernel of a Windows machine. Documents of older versions have none. */
+  readonly lane?: 'embedded' | 'vm' | undefined
   readonly startedAt: string
   readonly durationMs: number
   readonly package: { readonly name: string; readonly version: string }
@@ -49,6 +64,9 @@ export interface ResultDocument {
     readonly processors: number
     readonly memoryBytes: number
   }
+  readonly windows?: WindowsPart | undefined
+  /** What was held when the cases did not end in time. */
+  readonly diagnosis?: readonly string[] | undefined
   /** The image that was tested; null: it was not found. */
   readonly driver: { readonly file: string; readonly sha256: string } | null
   /** Of --filter. */

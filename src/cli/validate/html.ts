@@ -60,10 +60,26 @@ ${cases.map(caseRow).join('\n')}
 </tbody></table>`
 }
 
+function windowsFacts({ windows, diagnosis }: ResultDocument): readonly (readonly [string, string])[] {
+  if (windows === undefined) {
+    return []
+  }
+  const { product, build, revision, memoryIntegrity, verifier } = windows
+  const verified =
+    verifier.drivers.length === 0 ? 'off' : `0x${verifier.flags.toString(16)} for ${verifier.drivers.join(', ')}`
+  return [
+    ['Windows', `${product}, build ${build}.${revision}`],
+    ['memory integrity', memoryIntegrity],
+    ['Driver Verifier', verified],
+    ...(diagnosis ?? []).map((line) => ['did not end in time', line] as const),
+  ]
+}
+
 function facts(document: ResultDocument): string {
   const { machine, driver } = document
   const rows: readonly (readonly [string, string])[] = [
-    ['lane', document.backend],
+    ['lane', document.lane ?? document.backend],
+    ...windowsFacts(document),
     ['driver image', driver === null ? 'not found' : `${driver.file}, SHA-256 ${driver.sha256}`],
     ['minipend', document.package.version],
     ['Node.js', document.node],

@@ -22,6 +22,10 @@ export interface SuiteOptions {
   readonly junit: string | undefined
   readonly stop: AbortSignal
   readonly onCase: (result: CaseResult) => void
+  /** Told of each as it begins. */
+  readonly onStart?: ((name: string) => void) | undefined
+  /** On windows, as "X:"; by default what the environment says. */
+  readonly volumes?: { readonly ntfs: string; readonly fat: string } | undefined
   /** For tests. Default: this package's. */
   readonly root?: string | undefined
   readonly loadVitest?: (() => Promise<typeof import('vitest/node')>) | undefined
@@ -45,7 +49,15 @@ async function vitestOf(load: () => Promise<typeof import('vitest/node')>): Prom
 
 /** @throws InstallationError when vitest or the cases are missing */
 export async function runSuite(options: SuiteOptions): Promise<readonly CaseResult[]> {
-  const { backend, filter, junit, stop, root = PACKAGE_ROOT, loadVitest = () => import('vitest/node') } = options
+  const {
+    backend,
+    filter,
+    junit,
+    stop,
+    volumes,
+    root = PACKAGE_ROOT,
+    loadVitest = () => import('vitest/node'),
+  } = options
   const directory = path.join(root, 'test', 'conformance')
   if (!existsSync(directory)) {
     throw new InstallationError('BUILD_MISSING', 'validate: the conformance cases (test/conformance) are not here', {
@@ -58,6 +70,7 @@ export async function runSuite(options: SuiteOptions): Promise<readonly CaseResu
   const collector = new Collector(
     (result) => wanted === undefined || nameOf(result).toLowerCase().includes(wanted),
     options.onCase,
+    options.onStart,
   )
   // vitest says nothing by itself: stdout is the command's, which may print a document.
   const quiet = new Writable({ write: (_chunk, _encoding, done) => done() })
@@ -66,7 +79,10 @@ export async function runSuite(options: SuiteOptions): Promise<readonly CaseResu
     watch: false,
     include: ['test/conformance/**/*.test.ts'],
     reporters: junit === undefined ? [collector] : [collector, ['junit', { outputFile: path.resolve(junit) }]],
-    env: { MINIPEND_CONFORMANCE_BACKEND: backend },
+    env: {
+      MINIPEND_CONFORMANCE_BACKEND: backend,
+      ...(volumes === undefined ? {} : { MINIPEND_NTFS: volumes.ntfs, MINIPEND_FAT: volumes.fat }),
+    },
     ...(filter === undefined ? {} : { testNamePattern: new RegExp(filter.replaceAll(/[^\w\s]/g, '\\$&'), 'i') }),
     // On Windows the cases share one machine.
     fileParallelism: backend === 'embedded',

@@ -23,27 +23,55 @@ export interface ValidateOptions {
   readonly junit?: string | undefined
   readonly html?: string | undefined
   readonly filter?: string | undefined
+  /** windows: the driver is loaded already, and the environment names the volumes. */
+  readonly prepared?: boolean | undefined
+  /** windows: what a run would do. */
+  readonly dryRun?: boolean | undefined
+  /** windows: under Driver Verifier. */
+  readonly verifier?: boolean | undefined
+  /** windows: the directory that `minipend sign` made. */
+  readonly package?: string | undefined
+  /** windows: where the undo journal is. */
+  readonly stateDir?: string | undefined
+  /** windows: for the cases. */
+  readonly limitMinutes?: number | undefined
 }
 
 const VOLUMES = ['MINIPEND_NTFS', 'MINIPEND_FAT'] as const
 
-/** @throws NotSupportedError, InputError */
-export function checkLane(backend: BackendName, platform: NodeJS.Platform, environment: NodeJS.ProcessEnv): void {
-  if (backend === 'embedded') {
+/** @throws NotSupportedError: not Windows */
+export function requireWindows(command: string, platform: NodeJS.Platform): void {
+  if (platform !== 'win32') {
+    throw new NotSupportedError(`${command} needs a Windows test machine; this is ${platform}`, {
+      operation: command.replace(/:? .*$/, ''),
+      hint:
+        'run it there (docs/VM.md); --dry-run shows here what it would do. ' +
+        'Here there is the model: minipend validate, without --backend',
+    })
+  }
+}
+
+/** That the options belong together, and for --prepared that the volumes are named. @throws NotSupportedError, InputError */
+export function checkLane(
+  options: Pick<ValidateOptions, 'backend' | 'prepared' | 'dryRun' | 'verifier'>,
+  platform: NodeJS.Platform,
+  environment: NodeJS.ProcessEnv,
+): void {
+  if (options.backend === 'embedded') {
+    const given = (['prepared', 'verifier', 'dryRun'] as const).find((name) => options[name] === true)
+    if (given !== undefined) {
+      const option = given === 'dryRun' ? 'dry-run' : given
+      throw new InputError(`validate: --${option} is for --backend windows`, {
+        hint: `leave it out, or: minipend validate --backend windows --${option}`,
+        exitCode: EXIT.usage,
+      })
+    }
     return
   }
-  if (platform !== 'win32') {
-    throw new NotSupportedError(
-      `validate: --backend windows needs Windows with the minipend driver; this is ${platform}`,
-      {
-        operation: 'validate',
-        hint: 'run it on the test machine. Here there is the model: --backend embedded, which is the default',
-      },
-    )
-  }
+  requireWindows('validate: --backend windows', platform)
   const missing = VOLUMES.filter((name) => !/^[A-Z]:$/i.test(environment[name] ?? ''))
   if (missing.length > 0) {
-    throw new InputError(`validate: --backend windows: ${missing.join(' and ')} must name a spare volume, as in "V:"`, {
+    throw new InputError(`validate: --prepared: ${missing.join(' and ')} must name a spare volume, as in "V:"`, {
       hint: 'set MINIPEND_NTFS to an NTFS volume and MINIPEND_FAT to a FAT32 volume that nobody else uses',
       exitCode: EXIT.usage,
     })
@@ -89,52 +117,84 @@ function topicLines(cases: readonly CaseResult[]): string {
     .join('')
 }
 
-/** The cases' outcome decides the exit code. `suite`: for tests. */
-export async function validate(
-  context: CommandContext,
-  options: ValidateOptions,
-  suite: Pick<SuiteOptions, 'root' | 'loadVitest'> & { readonly run?: typeof runSuite } = {},
-): Promise<ExitCode> {
-  const { terminal, json, stop, platform } = context
-  const { backend, filter } = options
-  checkLane(backend, platform, process.env)
-  const driver = driverImage(backend)
-  const started = new Date()
-  const { run = runSuite, root, loadVitest } = suite
-  const cases = await run({
-    ...{ backend, filter, junit: options.junit, stop, root, loadVitest },
-    onCase: (result) => {
-      if (result.outcome === 'failed' && !json) {
-        terminal.out(caseLine(result, terminal.colors))
-      }
-    },
-  })
-  stop.throwIfAborted()
+/** Shows a case that failed as soon as it has. */
+export const failuresTo =
+  ({ terminal, json }: CommandContext): ((result: CaseResult) => void) =>
+  (result) => {
+    if (result.outcome === 'failed' && !json) {
+      terminal.out(caseLine(result, terminal.colors))
+    }
+  }
+
+/** What a lane adds to the document. */
+export type LaneParts = Pick<ResultDocument, 'driver' | 'lane' | 'windows' | 'diagnosis'>
+
+/** @throws InputError when the filter fits no case */
+export function resultDocument(
+  { platform }: CommandContext,
+  { backend, filter }: ValidateOptions,
+  cases: readonly CaseResult[],
+  started: Date,
+  lane: LaneParts,
+): ResultDocument {
   if (cases.length === 0) {
     throw new InputError(`validate: no case has "${filter ?? ''}" in its topic, its name or its rules`, {
       hint: '--filter takes a part of one: an id such as POST-27, or a word of a name',
       exitCode: EXIT.usage,
     })
   }
-  const summary = summaryOf(cases)
   const { name, version } = packageManifest()
-  const result: ResultDocument = {
-    ...{ schema: SCHEMA, schemaVersion: SCHEMA_VERSION, backend },
+  return {
+    ...{ schema: SCHEMA, schemaVersion: SCHEMA_VERSION, backend, lane: lane.lane },
     ...{ startedAt: started.toISOString(), durationMs: Date.now() - started.getTime() },
     ...{ package: { name, version }, node: process.version },
     machine: {
       ...{ platform, release: os.release(), arch: process.arch },
       ...{ processors: os.availableParallelism(), memoryBytes: os.totalmem() },
     },
-    ...{ driver, filter: filter ?? null, summary, cases },
+    ...{ windows: lane.windows, diagnosis: lane.diagnosis, driver: lane.driver },
+    ...{ filter: filter ?? null, summary: summaryOf(cases), cases },
   }
-  const document = `${JSON.stringify(result, undefined, 2)}\n`
+}
+
+/** @throws InputError: a file cannot be written */
+export function writeResults(options: ValidateOptions, result: ResultDocument): void {
   if (options.out !== undefined) {
-    write('--out', options.out, document)
+    write('--out', options.out, `${JSON.stringify(result, undefined, 2)}\n`)
   }
   if (options.html !== undefined) {
     write('--html', options.html, htmlOf(result))
   }
-  terminal.out(json ? document : `${topicLines(cases)}${summaryLine(summary)}\n`)
+}
+
+/** The cases' outcome decides the exit code. */
+export function showResults({ terminal, json }: CommandContext, result: ResultDocument): ExitCode {
+  const { cases, summary } = result
+  terminal.out(json ? `${JSON.stringify(result, undefined, 2)}\n` : `${topicLines(cases)}${summaryLine(summary)}\n`)
   return summary.failed === 0 ? EXIT.ok : EXIT.failed
+}
+
+/** `suite`: for tests. */
+export async function validate(
+  context: CommandContext,
+  options: ValidateOptions,
+  suite: Pick<SuiteOptions, 'root' | 'loadVitest'> & { readonly run?: typeof runSuite } = {},
+): Promise<ExitCode> {
+  const { stop, platform } = context
+  const { backend, filter } = options
+  if (backend === 'windows' && options.prepared !== true) {
+    const { validateOnWindows } = await import('./windows-run.js')
+    return validateOnWindows(context, options)
+  }
+  checkLane(options, platform, process.env)
+  const driver = driverImage(backend)
+  const started = new Date()
+  const { run = runSuite, root, loadVitest } = suite
+  const onCase = failuresTo(context)
+  const cases = await run({ ...{ backend, filter, junit: options.junit, stop, root, loadVitest }, onCase })
+  stop.throwIfAborted()
+  const lane = backend === 'windows' ? 'vm' : 'embedded'
+  const result = resultDocument(context, options, cases, started, { driver, lane })
+  writeResults(options, result)
+  return showResults(context, result)
 }

@@ -65,6 +65,9 @@ function verifierEnd(finished: Finished, invocation: Invocation): RestartOr {
   return { restartNeeded: finished.code === 2 }
 }
 
+/** sc ends with the error itself. */
+const NO_SUCH_SERVICE = 1060
+
 const NOT_FOUND: readonly (number | undefined)[] = [0x80090011, 0x80092004]
 
 export interface DiskParameters {
@@ -200,6 +203,19 @@ export const commands = {
     sources: ['DEP-01', `${DEVTEST}/pnputil-return-values`],
     changes: { what: 'a package in the driver store, and its service', undoneBy: 'install' },
     limitMs: SLOW,
+  }),
+  deleteService: row<{ readonly service: string }, undefined>({
+    program: 'sc',
+    args: ({ service }) => ['delete', service],
+    read: (finished, invocation) => {
+      if (finished.code !== NO_SUCH_SERVICE) {
+        expectZero(finished, invocation)
+      }
+    },
+    means: 'exit code 0: gone, 1060: it was not there. Only for what an interrupted pnputil leaves',
+    sources: ['DEP-03', `${COMMANDS_PAGE}/sc-delete`],
+    changes: { what: 'the service of the driver', undoneBy: 'install' },
+    limitMs: QUICK,
   }),
   filters: row<undefined, ReturnType<typeof filtersOf>>({
     program: 'fltmc',

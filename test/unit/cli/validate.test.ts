@@ -111,8 +111,8 @@ describe('what is missing', () => {
     const error = await caught(validate(testContext(), { backend: 'windows' }))
     expect(exitCodeOf(error)).toBe(EXIT.unavailable)
     expect(messageOf(error)).toBe(
-      'minipend: validate: --backend windows needs Windows with the minipend driver; this is linux\n' +
-        '  what to do: run it on the test machine. Here there is the model: --backend embedded, which is the default\n',
+      'minipend: validate: --backend windows needs a Windows test machine; this is linux\n' +
+        '  what to do: run it there (docs/VM.md); --dry-run shows here what it would do. Here there is the model: minipend validate, without --backend\n',
     )
   })
 
@@ -123,19 +123,27 @@ describe('what is missing', () => {
   ])('the volumes: %j', (environment, missing) => {
     let error: unknown
     try {
-      checkLane('windows', 'win32', environment)
+      checkLane({ backend: 'windows', prepared: true }, 'win32', environment)
     } catch (thrown) {
       error = thrown
     }
     expect(exitCodeOf(error)).toBe(EXIT.usage)
     expect(messageOf(error)).toContain(
-      `validate: --backend windows: ${missing} must name a spare volume, as in "V:"\n  what to do: set MINIPEND_NTFS to`,
+      `validate: --prepared: ${missing} must name a spare volume, as in "V:"\n  what to do: set MINIPEND_NTFS to`,
     )
   })
 
+  test.each(['prepared', 'verifier', 'dryRun'] as const)('--%s belongs to windows', async (option) => {
+    const error = await caught(validate(testContext(), { backend: 'embedded', [option]: true }, { run: giving(CASE) }))
+    expect(exitCodeOf(error)).toBe(EXIT.usage)
+    expect(messageOf(error)).toMatch(/--(prepared|verifier|dry-run) is for --backend windows/)
+  })
+
   test('nothing', () => {
-    expect(() => checkLane('windows', 'win32', { MINIPEND_NTFS: 'v:', MINIPEND_FAT: 'W:' })).not.toThrow()
-    expect(() => checkLane('embedded', 'linux', {})).not.toThrow()
+    expect(() =>
+      checkLane({ backend: 'windows', prepared: true }, 'win32', { MINIPEND_NTFS: 'v:', MINIPEND_FAT: 'W:' }),
+    ).not.toThrow()
+    expect(() => checkLane({ backend: 'embedded' }, 'linux', {})).not.toThrow()
   })
 })
 

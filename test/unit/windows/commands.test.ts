@@ -31,6 +31,7 @@ const examples = {
   packages: [call('packages'), 'pnputil /enum-drivers'],
   install: [call('install', { inf: 'C:\\p\\minipend.inf' }), 'pnputil /add-driver C:\\p\\minipend.inf /install'],
   uninstall: [call('uninstall', { published: 'oem12.inf' }), 'pnputil /delete-driver oem12.inf /uninstall'],
+  deleteService: [call('deleteService', { service: 'minipend' }), 'sc delete minipend'],
   filters: [call('filters'), 'fltmc filters'],
   instances: [call('instances'), 'fltmc instances'],
   load: [call('load', { filter: 'minipend' }), 'fltmc load minipend'],
@@ -145,6 +146,12 @@ describe('what the end means', () => {
     expect(made.read(output('pnputil-add.en', 3010))).toMatchObject({ restartNeeded: true })
     expect(failureOf(() => made.read(output('pnputil-add-refused.en', 259))).code).toBe(259)
     expect(failureOf(() => made.read(output('pnputil-add-refused.en', 1641))).message).toContain('failed with 1641')
+  })
+
+  test('sc: a service that is not there is gone', () => {
+    const [made] = examples.deleteService
+    expect(() => made.read({ code: 1060, output: '' })).not.toThrow()
+    expect(failureOf(() => made.read({ code: 5, output: '' })).code).toBe(5)
   })
 
   test('verifier: done, at the next start, failed', () => {
