@@ -27,6 +27,8 @@ export interface Step {
   /** A directory that is made first. */
   readonly makes?: string
   readonly undo: UndoAction
+  /** Beyond what its undo looks at: whether it is there as it was meant to be. */
+  readonly isWhole?: (machine: WindowsMachine) => Promise<boolean>
   /** It works from the next start on, and that is as it should be. */
   readonly fromNextStart?: boolean
 }
@@ -74,6 +76,7 @@ function volumeStep(directory: string, name: 'ntfs' | 'fat', letter: string): St
       }),
     ],
     undo: { kind: 'volume', disk, letter },
+    isWhole: async (machine) => (await perform(machine, call('drives'))).includes(letter),
   }
 }
 
@@ -129,7 +132,8 @@ export async function doSteps(
         })
       }
     }
-    if (!(await isThere(machine, step.undo))) {
+    const isWhole = (await isThere(machine, step.undo)) && (await (step.isWhole?.(machine) ?? true))
+    if (!isWhole) {
       throw new MachineError(`${step.title}: no failure was reported, and ${titleOf(step.undo)} is not there`)
     }
     journal.done(number)

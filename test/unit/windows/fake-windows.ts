@@ -49,7 +49,7 @@ export class Killed extends Error {
   override readonly name = 'Killed'
 }
 
-type Fault = (change: number, what: string) => 'go' | 'die' | 'fail' | 'failAfter' | 'hang'
+type Fault = (change: number, what: string) => 'go' | 'die' | 'fail' | 'failAfter' | 'hang' | 'lie'
 
 /** The disk: what is on it survives everything. */
 export class FakeWindows {
@@ -165,7 +165,7 @@ export class FakeProcess {
   }
 
   /** Every change goes through here. @throws Killed; an answer other than 'go' is for programs */
-  #change(what: string): 'go' | 'fail' | 'failAfter' | 'hang' {
+  #change(what: string): 'go' | 'fail' | 'failAfter' | 'hang' | 'lie' {
     this.#alive()
     const answer = this.#fault(++this.changes, what)
     if (answer === 'die') {
@@ -293,7 +293,8 @@ export class FakeProcess {
       if (answer === 'hang') return 'slow'
       if (answer === 'fail') return { code: 1, output: 'failed on demand: 0x80070005\r\n' }
       failsAtItsEnd ||= answer === 'failAfter'
-      work(state)
+      // It says that it has done it.
+      if (answer !== 'lie') work(state)
     }
     if (failsAtItsEnd) return { code: 1, output: 'failed on demand: 0x80070005\r\n' }
     if (/^verifier \/(reset|ruleclasses|flags)/.test(line)) return { code: 2, output: 'restart\r\n' }

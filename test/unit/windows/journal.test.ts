@@ -141,8 +141,14 @@ describe('the machine itself', () => {
     expect(ended).toEqual({ code: 3010 % 256, output: '\u0081A!' })
   })
 
-  test('does not wait for ever for a program that does not end, nor for one that reads', async () => {
-    expect(await runProgram(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], 500)).toBe('slow')
+  test.skipIf(process.platform === 'win32')('kills a program that does not end', async () => {
+    const pidFile = path.join(directory, 'pid')
+    expect(await runProgram('/bin/sh', ['-c', `echo $$ > '${pidFile}'; exec sleep 1000`], 3_000)).toBe('slow')
+    const pid = Number(readFileSync(pidFile, 'utf8'))
+    expect(() => process.kill(pid, 0), 'it was killed').toThrow('ESRCH')
+  })
+
+  test('leaves no program waiting for input', async () => {
     const reads = "process.stdin.on('end', () => console.log('end')).resume()"
     expect(await runProgram(process.execPath, ['-e', reads], 60_000)).toMatchObject({ code: 0, output: 'end\n' })
   })

@@ -183,6 +183,26 @@ describe('whatever fails', () => {
     expect(failures).toBeGreaterThan(15)
   })
 
+  test.each([
+    'certutil -f -addstore Root',
+    'pnputil /add-driver',
+    'diskpart /s C:\\ProgramData\\minipend\\vm\\fat.txt: create vdisk',
+    'diskpart /s C:\\ProgramData\\minipend\\vm\\ntfs.txt: assign letter',
+    'fltmc load',
+    'fltmc unload',
+  ])('%s reports success and has done nothing: that is seen', async (what) => {
+    const windows = fresh()
+    const before = windows.snapshot()
+    const process = new FakeProcess(windows, (_change, each) => (each.startsWith(what) ? 'lie' : 'go'))
+    const { code, error, err } = await validateOn(partsOf(process))
+    expect(code).toBe(EXIT.failed)
+    if (what === 'fltmc unload') expect(err).toContain('the loaded driver minipend is still there')
+    else expect(error).toMatch(/no failure was reported, and .* is not there|diskpart .* failed with 4/)
+    windows.restart()
+    await undoOn(windows)
+    expect(windows.state).toEqual(before)
+  })
+
   test('the cases themselves: undone, and said', async () => {
     const windows = fresh()
     const before = windows.snapshot()
