@@ -160,7 +160,10 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
     )
     .option('--filter <text>', 'only cases with this text in their topic, their name or their rules')
     .option('--dry-run', 'windows: what would be done to the machine, and how it would be undone')
-    .option('--package <directory>', 'windows: what minipend sign made (default: build/driver/ARCHITECTURE/package)')
+    .option(
+      '--package <directory>',
+      'windows: what minipend sign made (default: build/driver/ARCHITECTURE/package, else what npm brought)',
+    )
     .option('--verifier', 'windows: under Driver Verifier; ends for a restart, and goes on when it is given again')
     .addOption(
       new Option(

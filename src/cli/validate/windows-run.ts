@@ -16,7 +16,7 @@ import { toJson } from '../terminal.js'
 import { freeLetters, judge, lookAt, type MachineFacts } from '../windows/checks.js'
 import { call } from '../windows/commands.js'
 import { bounded, diagnose } from '../windows/diagnosis.js'
-import { type DriverPackageFiles, readDriverFiles } from '../windows/driver-files.js'
+import { defaultPackage, type DriverPackageFiles, readDriverFiles } from '../windows/driver-files.js'
 import type { Journal } from '../windows/journal.js'
 import { imagePath, perform, type WindowsMachine } from '../windows/machine.js'
 import {
@@ -31,7 +31,7 @@ import {
 import { defaultDirectory, lastCase, openJournal, thisWindows, undoAll, type WindowsParts } from '../windows/state.js'
 import { IMAGE, requireAllUndone, SERVICE_KEY } from '../windows/undo.js'
 import type { CaseResult, ResultDocument } from './document.js'
-import { runSuite } from './suite.js'
+import { PACKAGE_ROOT, runSuite } from './suite.js'
 import {
   failuresTo,
   requireWindows,
@@ -48,8 +48,6 @@ export interface WindowsRunParts extends WindowsParts {
 const DEFAULT_LIMIT_MINUTES = 60
 /** How long cases that were told to stop may take for it. */
 const STOP_GRACE_MS = 60_000
-
-const defaultPackage = (architecture: string): string => path.win32.join('build', 'driver', architecture, 'package')
 
 /** What a run would do, on any machine. Letters and the certificate's hash are found out by the run. */
 export function dryRunPlan(directory: string, packageDirectory: string, verifier: boolean): readonly PlannedStep[] {
@@ -302,15 +300,14 @@ export async function validateOnWindows(
 ): Promise<ExitCode> {
   const { platform, terminal, json } = context
   const directory = options.stateDir ?? defaultDirectory(process.env)
-  const architecture = given?.machine.architecture ?? process.arch
-  const named = options.package ?? defaultPackage(architecture)
+  const parts = given ?? { ...thisWindows(directory, platform), suite: runSuite }
+  const named = options.package ?? defaultPackage(parts.machine, PACKAGE_ROOT)
   if (options.dryRun === true) {
     const steps = dryRunPlan(directory, named, options.verifier === true)
     terminal.out(json ? `${toJson({ directory, steps })}\n` : `${planText(steps)}\n\nnothing of this has been done\n`)
     return EXIT.ok
   }
   requireWindows('validate: --backend windows', platform)
-  const parts = given ?? { ...thisWindows(directory, platform), suite: runSuite }
   const { machine } = parts
   const lock = await parts.lock()
   try {

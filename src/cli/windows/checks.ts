@@ -191,7 +191,7 @@ export function judge(
         : bad('this prompt is not elevated', 'open a terminal with "Run as administrator" and give the command there'),
     ],
   ]
-  made.push(['package', 'Driver package', files(driver, architecture)])
+  made.push(['package', 'Package to test', files(driver, architecture)])
   if (elevated) {
     const { build, revision, product, secureBoot, memoryIntegrity: integrity, pendingRestart, freeBytes } = facts
     const letters = freeLetters(facts.drives)

@@ -31,6 +31,18 @@ const CERTIFICATE = 'minipend.cer'
 const MAKE =
   'make it where there is clang (npm run build:driver, npx minipend sign) and copy it here, or name it with --package'
 
+/**
+ * The package that is taken when none is named: what `minipend sign` made in the directory where the command is given, else what this package of npm carries.
+ * `root`: of this package.
+ */
+export function defaultPackage(machine: Pick<WindowsMachine, 'architecture' | 'exists'>, root: string): string {
+  const { architecture } = machine
+  const made = path.win32.join('build', 'driver', architecture, 'package')
+  const carried = path.win32.join(root, 'prebuilt', 'driver', architecture)
+  const isThere = (directory: string): boolean => machine.exists(path.win32.join(directory, INF))
+  return !isThere(path.win32.resolve(made)) && isThere(carried) ? carried : made
+}
+
 export function readDriverFiles(machine: WindowsMachine, directory: string): DriverFiles {
   const at = (name: string): string => path.win32.join(directory, name)
   const missing = [INF, IMAGE, CATALOG, CERTIFICATE].filter((name) => !machine.exists(at(name)))

@@ -7,11 +7,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { examineWindows } from '../../../src/cli/doctor/windows-checks.js'
 import { EXIT, exitCodeOf } from '../../../src/cli/exit-codes.js'
 import { describeError, StoppedError } from '../../../src/cli/problems.js'
 import { readResultDocument } from '../../../src/cli/validate/document.js'
 import type { ValidateOptions } from '../../../src/cli/validate/validate.js'
 import { validateOnWindows, type WindowsRunParts } from '../../../src/cli/validate/windows-run.js'
+import { defaultPackage } from '../../../src/cli/windows/driver-files.js'
 import { undo } from '../../../src/cli/windows/undo-command.js'
 import { fakeOpen, rememberingTerminal, type TestContext, testContext, countersOf } from '../cli/support.js'
 import { FakeProcess, FakeWindows, Killed, type WindowsTraits } from './fake-windows.js'
@@ -348,11 +350,43 @@ describe('a machine that is not ready', () => {
     )
   })
 
+  test('without --package: what was made here, else what npm brought', () => {
+    const carried = 'C:\\npm\\prebuilt\\driver\\x64'
+    const made = 'build\\driver\\x64\\package'
+    const found = (...there: string[]): string =>
+      defaultPackage(
+        { architecture: 'x64', exists: (file) => there.some((each) => file.endsWith(`${each}\\minipend.inf`)) },
+        'C:\\npm',
+      )
+    expect([found(carried), found(made), found(made, carried), found()]).toEqual([carried, made, made, made])
+  })
+
   test('somebody else uses Driver Verifier', async () => {
     const windows = fresh()
     windows.state.verifierNext = ['storport.sys']
     expect(await refused(windows, { verifier: true })).toContain('on for storport.sys: these settings would be lost')
     expect(await validateOn(partsOf(new FakeProcess(windows)))).toMatchObject({ code: EXIT.ok })
+  })
+})
+
+describe('doctor', () => {
+  test('shows the same, without changing anything', async () => {
+    const process = new FakeProcess(fresh({ secureBoot: true }))
+    const checks = await examineWindows(process.machine)
+    expect(process.changes).toBe(0)
+    expect(checks.map(({ id, status }) => `${id} ${status}`)).toEqual([
+      ...['elevated ok', 'package missing', 'version ok', 'testSigning ok', 'secureBoot failed', 'memoryIntegrity ok'],
+      ...['pendingRestart ok', 'space ok', 'letters ok', 'driver ok', 'certificate ok', 'verifier ok'],
+    ])
+  })
+
+  test('says what cannot be found out', async () => {
+    expect(await examineWindows(new FakeProcess(fresh({ elevated: false })).machine)).toHaveLength(2)
+    const { machine } = new FakeProcess(fresh())
+    const broken = { ...machine, run: () => Promise.resolve('missing' as const) }
+    expect(await examineWindows(broken)).toMatchObject([
+      { id: 'machine', status: 'failed', detail: 'whoami: there is no such program on this machine' },
+    ])
   })
 })
 
