@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: explorer.hpp.
+
+#include "explorer.hpp"
+
+namespace explore {
+
+namespace {
+
+std::vector<fltsim::Deviation> list_of(std::span<const fltsim::Deviation> deviations) {
+    return {deviations.begin(), deviations.end()};
+}
+
+/// The schedule without any decision; how many choices there are in it.
+uint32_t points_of_default(Stage &stage, uint32_t plain_every) {
+    fltsim::ReplaySchedule schedule;
+    schedule.plain_every = plain_every;
+    schedule.decisions({});
+    stage.play(schedule, 0);
+    return schedule.points();
+}
+
+/// Not more than so many schedules for one shrinking.
+constexpr uint64_t MAX_TRIES = 5'000;
+
+void make_shorter(Stage &stage, const Plan &plan, Finding &finding) {
+    fltsim::ReplaySchedule schedule;
+    schedule.plain_every = plan.plain_every;
+    const auto fails = [&](const std::vector<fltsim::Deviation> &decisions) {
+        if (++finding.tries > MAX_TRIES) {
+            return false;
+        }
+        schedule.decisions(decisions);
+        return stage.play(schedule, finding.seed).same_as(finding.verdict);
+    };
+    // Decisions that still fail when they are played again; a schedule that does not is shown as it was found.
+    finding.shrunk = finding.decisions;
+    if (fails(finding.decisions)) {
+        finding.shrunk = shrink(finding.decisions, fails);
+    }
+    schedule.noting = true;
+    schedule.decisions(finding.shrunk);
+    const Verdict again = stage.play(schedule, finding.seed);
+    if (again.same_as(finding.verdict)) {
+        finding.verdict = again;
+        finding.report = stage.report();
+        finding.shrunk = list_of(schedule.deviations());
+        finding.notes.assign(schedule.notes().begin(), schedule.notes().end());
+    }
+}
+
+} // namespace
+
+std::optional<Finding> explore_scenario(Stage &stage, const Plan &plan, Progress &progress) {
+    fltsim::RandomSchedule random;
+    fltsim::PctSchedule pct;
+    fltsim::ExhaustiveSchedule exhaustive;
+    fltsim::Schedule *schedule = &random;
+    uint32_t expected_points = 0;
+    if (plan.strategy == Strategy::Pct) {
+        schedule = &pct;
+        expected_points = points_of_default(stage, plan.plain_every);
+    } else if (plan.strategy == Strategy::Exhaustive) {
+        schedule = &exhaustive;
+        exhaustive.start(plan.bound, plan.of, plan.walker, plan.walkers);
+    }
+    schedule->plain_every = plan.plain_every;
+    const bool walk = plan.strategy == Strategy::Exhaustive;
+    for (uint64_t number = plan.walker; number < plan.schedules; number += plan.walkers) {
+        const uint64_t seed = walk ? plan.seed : plan.seed + number;
+        if (plan.strategy == Strategy::Pct) {
+            pct.seed(seed, plan.depth, expected_points);
+        } else if (plan.strategy == Strategy::Random) {
+            random.seed(seed);
+        } else if (!exhaustive.next()) {
+            break;
+        }
+        progress.seed = seed;
+        const Verdict verdict = stage.play(*schedule, seed);
+        ++progress.played;
+        progress.points += schedule->points();
+        progress.preemptions += schedule->preemptions();
+        progress.distinct += !walk || exhaustive.is_new() ? 1 : 0;
+        progress.complete = walk ? exhaustive.complete() : -1;
+        if (verdict.failed) {
+            Finding finding;
+            finding.seed = seed;
+            finding.verdict = verdict;
+            finding.report = stage.report();
+            finding.decisions = list_of(schedule->deviations());
+            make_shorter(stage, plan, finding);
+            return finding;
+        }
+    }
+    progress.complete = walk ? exhaustive.complete() : -1;
+    return std::nullopt;
+}
+
+std::optional<Finding> replay(Stage &stage, const Plan &plan, const std::vector<fltsim::Deviation> &decisions,
+                              bool shrinking) {
+    fltsim::ReplaySchedule schedule;
+    schedule.plain_every = plan.plain_every;
+    schedule.noting = true;
+    schedule.decisions(decisions);
+    Finding finding;
+    finding.seed = plan.seed;
+    finding.verdict = stage.play(schedule, plan.seed);
+    if (!finding.verdict.failed) {
+        return std::nullopt;
+    }
+    finding.report = stage.report();
+    finding.decisions = finding.shrunk = list_of(schedule.deviations());
+    finding.notes.assign(schedule.notes().begin(), schedule.notes().end());
+    if (shrinking) {
+        make_shorter(stage, plan, finding);
+    }
+    return finding;
+}
+
+} // namespace explore
