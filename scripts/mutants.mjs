@@ -12,9 +12,12 @@
 // it; it must pass without the mutant. A patch that says `Equivalent:` and why is not run. The working tree is not touched; several runs at once
 // do not disturb each other.
 //
-// A patch begins with lines `Key: text`: What (the mistake), Breaks (which promise), Tests (names to try first), Equivalent.
+// A patch begins with lines `Key: text`: What (the mistake), Breaks (which promise), Tests (names to try first), Equivalent; Explore: it is a race, which
+// minipend_explore with these arguments has to find (docs/EXPLORE.md), and must not find without the mutant. With --plain among them the image is compiled with
+// scheduling points at plain accesses.
 
 import { createHash } from 'node:crypto'
+import { spawnSync } from 'node:child_process'
 import {
   cpSync,
   existsSync,
@@ -39,6 +42,7 @@ import {
   runTests,
   testsOfLines,
 } from './native-tests.mjs'
+import { buildTestProgram } from './build.mjs'
 import * as paths from './paths.mjs'
 import { BuildProblem, runMain } from './toolchain.mjs'
 
@@ -194,6 +198,7 @@ function readFailure({ text, timedOut, signal }) {
 }
 
 async function tryMutant(patch, context) {
+  if (patch.fields.Explore !== undefined) return exploreMutant(patch, context)
   const mutant = buildMutant(patch, context.commands, context.base)
   try {
     const tests = chooseTests(patch, mutant.changed, context.names, context.coverage)
@@ -212,6 +217,51 @@ async function tryMutant(patch, context) {
     return { outcome: 'SURVIVED', test: '', text: `${tests.length} tests passed` }
   } finally {
     rmSync(mutant.directory, { recursive: true, force: true })
+  }
+}
+
+/** The driver's compile commands with a call before each of its loads and stores. */
+const withPlainAccesses = (commands) =>
+  commands.map(({ source, command }) => ({ source, command: [...command, '-fsanitize=thread', '-O1'] }))
+
+/** What minipend_explore finds in an image: its exit code and the failure, if there is one. */
+function runExplore(words, image) {
+  const args = [...words, '--jobs', String(os.availableParallelism()), '--image', image]
+  const result = spawnSync(buildTestProgram('minipend_explore'), args, {
+    encoding: 'utf8',
+    maxBuffer: 1024 * 1024 * 64,
+  })
+  if (result.error !== undefined) throw result.error
+  const lines = result.stdout.split('\n').filter((line) => line !== '')
+  const failure = lines.map((line) => JSON.parse(line)).find(({ event }) => event === 'failure')
+  if (result.status !== 0 && failure === undefined) {
+    throw new BuildProblem(`minipend mutants: minipend_explore ${args.join(' ')} ended with ${result.status}`)
+  }
+  return failure
+}
+
+/** A race: the exploration has to find it. */
+function exploreMutant(patch, context) {
+  const words = patch.fields.Explore.split(/\s+/)
+  const commands = words.includes('--plain') ? withPlainAccesses(context.commands) : context.commands
+  const base = buildBase(commands)
+  const mutant = buildMutant(patch, commands, base)
+  try {
+    const failure = runExplore(words, mutant.image)
+    if (failure === undefined)
+      return { outcome: 'SURVIVED', test: '', text: `explore ${patch.fields.Explore}: nothing` }
+    if (runExplore(words, base.image) !== undefined) {
+      throw new BuildProblem(`minipend mutants: explore ${patch.fields.Explore} fails without ${patch.name} too`)
+    }
+    const { rule, call, text, scenario, seed, shrunkTo } = failure
+    const how = shrunkTo === null ? `seed ${seed}` : `seed ${seed}, ${shrunkTo} decisions`
+    return {
+      outcome: 'caught',
+      test: `explore ${scenario} (${how})`,
+      text: `${rule}${call === '' ? '' : ` (${call})`}: ${text}`.slice(0, 300),
+    }
+  } finally {
+    for (const directory of [base.directory, mutant.directory]) rmSync(directory, { recursive: true, force: true })
   }
 }
 

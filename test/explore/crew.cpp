@@ -193,13 +193,14 @@ void Crew::run(const Scenario &scenario, const Plan &plan, int count, const Work
         }
     }
     end_all();
-    uint64_t played = 0, distinct = 0, points = 0, preemptions = 0;
+    uint64_t played = 0, distinct = 0, points = 0, preemptions = 0, digest = 0;
     int complete = INT32_MAX;
     for (int number = 0; number < count; ++number) {
         played += progress_[number].played;
         distinct += progress_[number].distinct;
         points += progress_[number].points;
         preemptions += progress_[number].preemptions;
+        digest += progress_[number].digest;
         complete = std::min(complete, progress_[number].complete.load());
     }
     const double seconds = seconds_since(start);
@@ -211,14 +212,14 @@ void Crew::run(const Scenario &scenario, const Plan &plan, int count, const Work
                   "{\"event\":\"scenario\",\"scenario\":%s,\"strategy\":\"%s\",\"schedules\":%llu,\"distinct\":%llu,"
                   "\"seed\":\"%llu\","
                   "\"pointsPerSchedule\":%.1f,\"preemptionsPerSchedule\":%.1f,\"complete\":%s,\"seconds\":%.2f,"
-                  "\"failed\":%s,\"stopped\":%s}",
+                  "\"failed\":%s,\"stopped\":%s,\"digest\":\"%016llx\"}",
                   quoted(scenario.name).c_str(), explore::name_of(plan.strategy),
                   static_cast<unsigned long long>(played), static_cast<unsigned long long>(distinct),
                   static_cast<unsigned long long>(plan.seed),
                   played == 0 ? 0.0 : static_cast<double>(points) / static_cast<double>(played),
                   played == 0 ? 0.0 : static_cast<double>(preemptions) / static_cast<double>(played),
                   complete < 0 ? "null" : std::to_string(complete).c_str(), seconds, failure.empty() ? "false" : "true",
-                  stopped() ? "true" : "false");
+                  stopped() ? "true" : "false", static_cast<unsigned long long>(digest));
     print(line);
     if (!failure.empty()) {
         print(failure);

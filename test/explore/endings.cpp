@@ -279,7 +279,7 @@ const std::vector<Scenario> &scenarios() {
             {"synchronized", "the same for an operation that is held in its own thread",
              made_give_back<MINIPEND_ACTION_SYNCHRONIZE>},
         };
-        for (const auto &more : {release_scenarios(), ending_scenarios()}) {
+        for (const auto &more : {release_scenarios(), bell_scenarios(), ending_scenarios()}) {
             list.insert(list.end(), more.begin(), more.end());
         }
         return list;

@@ -21,8 +21,34 @@ uint32_t points_of_default(Stage &stage, uint32_t plain_every) {
     return schedule.points();
 }
 
+/// Two explorations that decided the same have the same sum of these.
+uint64_t digest_of(const fltsim::Schedule &schedule, const Verdict &verdict, uint64_t seed) {
+    uint64_t digest = fltsim::Draws(seed ^ schedule.points()).next() + (verdict.failed ? 1 : 0);
+    for (const fltsim::Deviation &deviation : schedule.deviations()) {
+        digest = fltsim::Draws(digest ^ (uint64_t{deviation.point} << 32 | deviation.option)).next();
+    }
+    return digest;
+}
+
 /// Not more than so many schedules for one shrinking.
 constexpr uint64_t MAX_TRIES = 5'000;
+
+/// Decisions depend on each other: without one of them the others may mean something else. So the schedules with one decision and with two are tried as well.
+void find_shorter(Stage &stage, const Plan &plan, Finding &finding) {
+    constexpr uint64_t SCHEDULES = 4'000;
+    constexpr size_t DECISIONS = 2;
+    fltsim::ExhaustiveSchedule schedule;
+    schedule.plain_every = plan.plain_every;
+    schedule.start(static_cast<uint32_t>(std::min(DECISIONS, finding.shrunk.size() - 1)),
+                   fltsim::ExhaustiveSchedule::Bound::Delays);
+    for (uint64_t played = 0; played < SCHEDULES && schedule.next(); ++played) {
+        ++finding.tries;
+        if (stage.play(schedule, finding.seed).same_as(finding.verdict)) {
+            finding.shrunk = list_of(schedule.deviations());
+            return;
+        }
+    }
+}
 
 void make_shorter(Stage &stage, const Plan &plan, Finding &finding) {
     fltsim::ReplaySchedule schedule;
@@ -38,6 +64,9 @@ void make_shorter(Stage &stage, const Plan &plan, Finding &finding) {
     finding.shrunk = finding.decisions;
     if (fails(finding.decisions)) {
         finding.shrunk = shrink(finding.decisions, fails);
+    }
+    if (finding.shrunk.size() > 1) {
+        find_shorter(stage, plan, finding);
     }
     schedule.noting = true;
     schedule.decisions(finding.shrunk);
@@ -82,6 +111,7 @@ std::optional<Finding> explore_scenario(Stage &stage, const Plan &plan, Progress
         progress.points += schedule->points();
         progress.preemptions += schedule->preemptions();
         progress.distinct += !walk || exhaustive.is_new() ? 1 : 0;
+        progress.digest += digest_of(*schedule, verdict, seed);
         progress.complete = walk ? exhaustive.complete() : -1;
         if (verdict.failed) {
             Finding finding;

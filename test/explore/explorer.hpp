@@ -34,6 +34,7 @@ struct Progress {
     std::atomic<uint64_t> preemptions{0};
     std::atomic<uint64_t> seed{0}; ///< of the schedule that is being played
     std::atomic<int> complete{-1}; ///< exhaustive: all schedules that need at most so much of the bound
+    std::atomic<uint64_t> digest{0}; ///< of all decisions, in whatever order the schedules were played
     std::atomic<bool> done{false};
 };
 

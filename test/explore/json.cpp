@@ -95,8 +95,7 @@ std::string step_text(const fltsim::DecisionNote &note, const std::string &image
     if (note.running) {
         return from + " is stopped " + where + (to == "the clock" ? "; time passes" : "; " + to + " runs");
     }
-    return from + " waits in " + (note.call != nullptr ? note.call : "?") +
-           (to == "the clock" ? "; time passes first" : "; " + to + " goes first");
+    return from + " waits" + (to == "the clock" ? "; time passes first" : "; " + to + " goes first");
 }
 
 } // namespace

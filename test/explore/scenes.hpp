@@ -9,5 +9,6 @@ namespace explore {
 
 std::vector<Scenario> release_scenarios();
 std::vector<Scenario> ending_scenarios();
+std::vector<Scenario> bell_scenarios();
 
 } // namespace explore

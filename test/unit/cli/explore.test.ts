@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// `minipend explore` without a program: what it says is made up here. The real one: test/e2e/explore.test.ts.
+// `minipend explore` without a program: what it says is made up here. The real one runs in the lane explore of .ci/run.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
