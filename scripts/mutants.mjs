@@ -35,6 +35,7 @@ import path from 'node:path'
 import {
   buildDir,
   buildTests,
+  configureTests,
   inParallel,
   listTests,
   output,
@@ -130,15 +131,16 @@ function compile({ source, command }, from, to, object) {
   output(moved[0], [...moved.slice(1), '-c', source.replace(from, to), '-o', object])
 }
 
-function link(compiler, objects, image) {
+/** `libraries`: where the model is. */
+function link(compiler, objects, image, libraries) {
   output(compiler, [
-    ...['-shared', '-o', image, ...objects, `-L${buildDir}`, '-lfltsim', `-Wl,-rpath,${buildDir}`],
+    ...['-shared', '-o', image, ...objects, `-L${libraries}`, '-lfltsim', `-Wl,-rpath,${libraries}`],
     `-Wl,--version-script=${path.join(paths.nativeDir, 'ddk', 'kmdf', 'exports.map')}`,
   ])
 }
 
 /** The unchanged driver: its objects, for what a mutant leaves alone, and its image, which catching tests must pass with. */
-function buildBase(commands) {
+function buildBase(commands, libraries = buildDir) {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'minipend-mutants-'))
   for (const command of commands) compile(command, driverDir, driverDir, objectOf(directory, command.source))
   const image = path.join(directory, 'minipend.host.so')
@@ -146,8 +148,9 @@ function buildBase(commands) {
     commands[0].command[0],
     commands.map(({ source }) => objectOf(directory, source)),
     image,
+    libraries,
   )
-  return { directory, image }
+  return { directory, image, libraries }
 }
 
 function buildMutant(patch, commands, base) {
@@ -164,7 +167,7 @@ function buildMutant(patch, commands, base) {
     return object
   })
   const image = path.join(directory, 'minipend.host.so')
-  link(commands[0].command[0], objects, image)
+  link(commands[0].command[0], objects, image, base.libraries)
   return { directory, image, changed }
 }
 
@@ -220,6 +223,8 @@ async function tryMutant(patch, context) {
   }
 }
 
+const exploreProgram = path.join(paths.testsDir, 'minipend_explore')
+
 /** The driver's compile commands with a call before each of its loads and stores. */
 const withPlainAccesses = (commands) =>
   commands.map(({ source, command }) => ({ source, command: [...command, '-fsanitize=thread', '-O1'] }))
@@ -227,7 +232,7 @@ const withPlainAccesses = (commands) =>
 /** What minipend_explore finds in an image: its exit code and the failure, if there is one. */
 function runExplore(words, image) {
   const args = [...words, '--jobs', String(os.availableParallelism()), '--image', image]
-  const result = spawnSync(buildTestProgram('minipend_explore'), args, {
+  const result = spawnSync(exploreProgram, args, {
     encoding: 'utf8',
     maxBuffer: 1024 * 1024 * 64,
   })
@@ -244,7 +249,7 @@ function runExplore(words, image) {
 function exploreMutant(patch, context) {
   const words = patch.fields.Explore.split(/\s+/)
   const commands = words.includes('--plain') ? withPlainAccesses(context.commands) : context.commands
-  const base = buildBase(commands)
+  const base = buildBase(commands, paths.testsDir)
   const mutant = buildMutant(patch, commands, base)
   try {
     const failure = runExplore(words, mutant.image)
@@ -265,14 +270,14 @@ function exploreMutant(patch, context) {
   }
 }
 
-/** What a result depends on: the patch, the driver, the tests and the model. */
-function stateOf() {
+/** What a result depends on: the patch, the driver, and what it is tried with, with the model. */
+function stateOf(programFile) {
   const hash = createHash('sha256')
   for (const file of readdirSync(driverDir, { recursive: true, encoding: 'utf8' }).sort()) {
     const full = path.join(driverDir, file)
     if (statSync(full).isFile()) hash.update(file).update(readFileSync(full))
   }
-  return hash.update(readFileSync(program)).digest('hex')
+  return hash.update(readFileSync(programFile)).digest('hex')
 }
 
 const keyOf = (patch, state) => createHash('sha256').update(patch.text).update(state).digest('hex')
@@ -307,20 +312,25 @@ await runMain(async () => {
     .filter((name) => name !== '')
   const patches = (named.length > 0 ? named : given.includes('--sample') ? sample : all).map(readPatch)
 
-  buildTests()
+  const isRace = (patch) => patch.fields.Explore !== undefined
+  const [races, others] = [patches.some(isRace), patches.some((patch) => !isRace(patch))]
+  if (races) buildTestProgram('minipend_explore')
+  if (others) buildTests()
+  else configureTests()
   mkdirSync(resultsDir, { recursive: true })
-  const state = stateOf()
+  const states = { race: races ? stateOf(exploreProgram) : '', other: others ? stateOf(program) : '' }
   const commands = readCompileCommands()
   const context = {
     commands,
-    base: buildBase(commands),
-    names: listTests(),
+    base: others ? buildBase(commands) : undefined,
+    names: others ? listTests() : [],
     coverage: existsSync(testsOfLines) ? JSON.parse(readFileSync(testsOfLines, 'utf8')) : undefined,
   }
   const outcomes = { caught: 0, equivalent: 0, SURVIVED: 0 }
   try {
     await inParallel(patches, async (patch) => {
       const equivalent = patch.fields.Equivalent
+      const state = isRace(patch) ? states.race : states.other
       const earlier = named.length > 0 || given.includes('--again') ? undefined : earlierResult(patch, state)
       const result =
         equivalent !== undefined
@@ -331,7 +341,7 @@ await runMain(async () => {
       show(patch, result)
     })
   } finally {
-    rmSync(context.base.directory, { recursive: true, force: true })
+    if (context.base !== undefined) rmSync(context.base.directory, { recursive: true, force: true })
   }
   console.log(
     `${patches.length} mutants: ${outcomes.caught} caught, ${outcomes.equivalent} equivalent, ${outcomes.SURVIVED} survived`,
