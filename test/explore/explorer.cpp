@@ -33,30 +33,49 @@ uint64_t digest_of(const fltsim::Schedule &schedule, const Verdict &verdict, uin
 /// Not more than so many schedules for one shrinking.
 constexpr uint64_t MAX_TRIES = 5'000;
 
-/// Decisions depend on each other: without one of them the others may mean something else. So the schedules with one decision and with two are tried as well.
+/// Whether the schedule that was just played is the finding with fewer decisions; then it is kept.
+bool keep_if_shorter(const fltsim::Schedule &schedule, const Verdict &verdict, Finding &finding) {
+    const bool better = verdict.same_as(finding.verdict) && schedule.deviations().size() < finding.shrunk.size();
+    if (better) {
+        finding.shrunk = list_of(schedule.deviations());
+    }
+    return better;
+}
+
+/// Decisions depend on each other: without one of them the others may mean something else. So all schedules with one decision and with two are tried as well, as
+/// far as that goes, and then some by priorities, which need few.
 void find_shorter(Stage &stage, const Plan &plan, Finding &finding) {
     constexpr uint64_t SCHEDULES = 4'000;
     constexpr size_t DECISIONS = 2;
-    fltsim::ExhaustiveSchedule schedule;
-    schedule.plain_every = plan.plain_every;
-    schedule.start(static_cast<uint32_t>(std::min(DECISIONS, finding.shrunk.size() - 1)),
-                   fltsim::ExhaustiveSchedule::Bound::Delays);
-    for (uint64_t played = 0; played < SCHEDULES && schedule.next(); ++played) {
+    fltsim::ExhaustiveSchedule walk;
+    walk.plain_every = plan.plain_every;
+    walk.start(static_cast<uint32_t>(std::min(DECISIONS, finding.shrunk.size() - 1)),
+               fltsim::ExhaustiveSchedule::Bound::Delays);
+    for (uint64_t played = 0; played < SCHEDULES && walk.next(); ++played) {
         ++finding.tries;
-        if (stage.play(schedule, finding.seed).same_as(finding.verdict)) {
-            finding.shrunk = list_of(schedule.deviations());
+        if (keep_if_shorter(walk, stage.play(walk, finding.seed), finding)) {
             return;
         }
+    }
+    fltsim::PctSchedule pct;
+    pct.plain_every = plan.plain_every;
+    for (uint64_t seed = 0; seed < SCHEDULES && finding.shrunk.size() > DECISIONS; ++seed) {
+        ++finding.tries;
+        pct.seed(seed, 2 + static_cast<uint32_t>(seed % 2), walk.points());
+        keep_if_shorter(pct, stage.play(pct, finding.seed), finding);
     }
 }
 
 void make_shorter(Stage &stage, const Plan &plan, Finding &finding) {
     fltsim::ReplaySchedule schedule;
     schedule.plain_every = plan.plain_every;
+    uint64_t tries_left = MAX_TRIES;
     const auto fails = [&](const std::vector<fltsim::Deviation> &decisions) {
-        if (++finding.tries > MAX_TRIES) {
+        if (tries_left == 0) {
             return false;
         }
+        --tries_left;
+        ++finding.tries;
         schedule.decisions(decisions);
         return stage.play(schedule, finding.seed).same_as(finding.verdict);
     };
@@ -65,8 +84,12 @@ void make_shorter(Stage &stage, const Plan &plan, Finding &finding) {
     if (fails(finding.decisions)) {
         finding.shrunk = shrink(finding.decisions, fails);
     }
-    if (finding.shrunk.size() > 1) {
+    if (const size_t before = finding.shrunk.size(); before > 1) {
         find_shorter(stage, plan, finding);
+        if (finding.shrunk.size() < before) {
+            tries_left = MAX_TRIES;
+            finding.shrunk = shrink(finding.shrunk, fails);
+        }
     }
     schedule.noting = true;
     schedule.decisions(finding.shrunk);

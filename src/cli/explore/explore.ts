@@ -130,7 +130,7 @@ function failureText(failure: FailureEvent, command: string, colors: Colors): st
   const { rule, call, text, decisions, shrunkTo, steps, seed } = failure
   const lines = [`  ${colors.red(rule)}${call === '' ? '' : ` (${call})`}: ${text}`, `  seed ${seed}`]
   if (shrunkTo !== null) {
-    const from = decisions === shrunkTo ? '' : `, of ${decisions} decisions`
+    const from = decisions === shrunkTo ? '' : `, of ${decisions === 1 ? '1 decision' : `${decisions} decisions`}`
     lines.push(
       shrunkTo === 0
         ? `  every thread runs until it waits${from}: it takes no decision`
