@@ -28,13 +28,21 @@ import {
   stepsOf,
   verifierStep,
 } from '../windows/plan.js'
-import { defaultDirectory, lastCase, openJournal, thisWindows, undoAll, type WindowsParts } from '../windows/state.js'
+import {
+  lastCase,
+  openJournal,
+  requireElevated,
+  stateDirectory,
+  thisWindows,
+  undoAll,
+  type WindowsParts,
+} from '../windows/state.js'
 import { IMAGE, requireAllUndone, SERVICE_KEY } from '../windows/undo.js'
 import type { CaseResult, ResultDocument } from './document.js'
 import { PACKAGE_ROOT, runSuite } from './suite.js'
 import {
   failuresTo,
-  requireWindows,
+  requireWindowsLane,
   resultDocument,
   showResults,
   type ValidateOptions,
@@ -226,6 +234,7 @@ async function takeOver(
   if (journal.pending.length === 0 && journal.damaged.length === 0) {
     return false
   }
+  await requireElevated(machine)
   if (journal.paused && options.verifier === true) {
     const { drivers } = await perform(machine, call('verifierActive'))
     if (!drivers.includes(IMAGE)) {
@@ -299,7 +308,7 @@ export async function validateOnWindows(
   given?: WindowsRunParts,
 ): Promise<ExitCode> {
   const { platform, terminal, json } = context
-  const directory = options.stateDir ?? defaultDirectory(process.env)
+  const directory = stateDirectory(options.stateDir, process.env)
   const parts = given ?? { ...thisWindows(directory, platform), suite: runSuite }
   const named = options.package ?? defaultPackage(parts.machine, PACKAGE_ROOT)
   if (options.dryRun === true) {
@@ -307,7 +316,7 @@ export async function validateOnWindows(
     terminal.out(json ? `${toJson({ directory, steps })}\n` : `${planText(steps)}\n\nnothing of this has been done\n`)
     return EXIT.ok
   }
-  requireWindows('validate: --backend windows', platform)
+  requireWindowsLane(platform)
   const { machine } = parts
   const lock = await parts.lock()
   try {

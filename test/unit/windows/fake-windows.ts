@@ -285,6 +285,7 @@ export class FakeProcess {
     if (parts === undefined) {
       return { code: 87, output: `this machine does not understand: ${line}\r\n` }
     }
+    const changesVerifier = line !== 'verifier /reset' || [...state.verifierNext, ...state.verifierActive].length > 0
     let failsAtItsEnd = false
     for (const { what, work, fails } of parts) {
       const failure: Ending | undefined = fails?.()
@@ -297,7 +298,7 @@ export class FakeProcess {
       if (answer !== 'lie') work(state)
     }
     if (failsAtItsEnd) return { code: 1, output: 'failed on demand: 0x80070005\r\n' }
-    if (/^verifier \/(reset|ruleclasses|flags)/.test(line)) return { code: 2, output: 'restart\r\n' }
+    if (/^verifier \/(reset|ruleclasses|flags)/.test(line) && changesVerifier) return { code: 2, output: 'restart\r\n' }
     return { code: 0, output: 'done\r\n' }
   }
 

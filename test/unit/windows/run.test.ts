@@ -9,12 +9,16 @@ import path from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { examineWindows } from '../../../src/cli/doctor/windows-checks.js'
 import { EXIT, exitCodeOf } from '../../../src/cli/exit-codes.js'
+import { MachineError } from '../../../src/cli/machine-error.js'
 import { describeError, StoppedError } from '../../../src/cli/problems.js'
 import { readResultDocument } from '../../../src/cli/validate/document.js'
 import type { ValidateOptions } from '../../../src/cli/validate/validate.js'
 import { validateOnWindows, type WindowsRunParts } from '../../../src/cli/validate/windows-run.js'
+import { diagnose } from '../../../src/cli/windows/diagnosis.js'
 import { defaultPackage } from '../../../src/cli/windows/driver-files.js'
+import type { Lock } from '../../../src/cli/windows/lock.js'
 import { undo } from '../../../src/cli/windows/undo-command.js'
+import type { HeldOperation } from '../../../src/index.js'
 import { fakeOpen, rememberingTerminal, type TestContext, testContext, countersOf } from '../cli/support.js'
 import { FakeProcess, FakeWindows, Killed, type WindowsTraits } from './fake-windows.js'
 import { DIRECTORY, PACKAGE, partsOf, PASSED, SHA1, suiteOf, withPackage } from './support.js'
@@ -264,6 +268,20 @@ describe('whatever fails', () => {
 })
 
 describe('cases that do not end', () => {
+  test('what is held is said, and released', async () => {
+    const held: HeldOperation = {
+      ...{ id: 7n, operation: 'rename', instanceId: 1n, drive: 'M:', path: '\\a', nameCut: false, hold: 'gate' },
+      ...{ action: 'pend', rule: undefined, own: false, processId: 99, threadId: 1, takenNs: 0n, seenNs: 5_000_000n },
+      ...{ deadlineNs: 9n, status: { name: 'STATUS_SUCCESS', value: 0 } },
+    } as HeldOperation
+    const { open } = fakeOpen(() => countersOf({ rename: { pended: 1n, completed: 0n } }), [held])
+    const lines = await diagnose(new FakeProcess(fresh()).machine, open)
+    expect(lines).toContain('held 7: rename M:\\a, gate, for 5 ms, process 99')
+    expect(lines.at(-1)).toBe('released: 1')
+    const refuses = (): Promise<never> => Promise.reject(new Error('the driver does not answer'))
+    expect(await diagnose(new FakeProcess(fresh()).machine, refuses)).toEqual(['driver: the driver does not answer'])
+  })
+
   test('are looked at, released, told to stop; the result says so', async () => {
     const windows = fresh()
     const before = windows.snapshot()
@@ -284,6 +302,41 @@ describe('cases that do not end', () => {
     expect(err).toContain('nothing is held')
     expect(readResultDocument('compare', out).diagnosis).toContain('nothing is held')
     expect(windows.state).toEqual(before)
+  })
+})
+
+describe('one at a time', () => {
+  test('a second run is refused before anything is looked at', async () => {
+    const process = new FakeProcess(fresh())
+    const lock = (): Promise<never> =>
+      Promise.reject(new MachineError('another minipend works on this machine (process 4)', { exitCode: 3 }))
+    const { code, error } = await validateOn({ ...partsOf(process), lock })
+    expect({ code, error }).toEqual({
+      code: EXIT.environment,
+      error: 'minipend: another minipend works on this machine (process 4)\n',
+    })
+    expect(process.log).toEqual([])
+  })
+
+  test.each(['a run that goes well', 'one that fails'])('the lock is given back after %s', async (how) => {
+    let held = 0
+    const lock = (): Promise<Lock> => {
+      held++
+      return Promise.resolve({
+        release: () => {
+          held--
+          return Promise.resolve()
+        },
+      })
+    }
+    const fault = how === 'one that fails' ? 'fail' : 'go'
+    const process = new FakeProcess(fresh(), (_change, what) => (what.startsWith('pnputil') ? fault : 'go'))
+    const suite: WindowsRunParts['suite'] = () => {
+      expect(held).toBe(1)
+      return Promise.resolve([PASSED])
+    }
+    await validateOn({ ...partsOf(process, suite), lock })
+    expect(held).toBe(0)
   })
 })
 
@@ -432,6 +485,18 @@ describe('after a crash', () => {
     expect(JSON.parse((await undoOn(windows, {}, true)).out)).toEqual({ ok: true, undone: [], restartNeeded: false })
   })
 
+  test('a prompt that is not elevated does not even try', async () => {
+    const windows = fresh()
+    await cutOff(windows)
+    const plain = fresh({ elevated: false })
+    Object.assign(plain, { state: windows.state, journal: windows.journal })
+    for (const { code, error } of [await undoOn(plain), await validateOn(partsOf(new FakeProcess(plain)))]) {
+      expect(code).toBe(EXIT.environment)
+      expect(error).toContain('left something to undo, and this prompt is not elevated')
+    }
+    expect(plain.journal).toBe(windows.journal)
+  })
+
   test('a journal that cannot be read keeps everything from starting', async () => {
     const windows = fresh()
     windows.journal = '{"kind":"begin"}\nrubbish\n{"kind":"pause"}\n'
@@ -525,6 +590,6 @@ describe('elsewhere', () => {
     const { code, error } = await ran(context, work)
     expect(code).toBe(EXIT.unavailable)
     expect(error).toMatch(/^minipend: (undo|validate: --backend windows) needs a Windows test machine; this is linux\n/)
-    expect(error).toContain('--dry-run shows here what it would do')
+    expect(error.includes('--dry-run shows here what it would do')).toBe(command === 'validate')
   })
 })
