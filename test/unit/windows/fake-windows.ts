@@ -35,13 +35,15 @@ export interface WindowsTraits {
   readonly freeBytes: number
   readonly pendingRestart: boolean
   readonly drives: readonly string[]
+  /** `verifier /querysettings` does not name drivers: the form of newer settings has not been seen yet. */
+  readonly hidesVerifier: boolean
   /** Where Windows puts the image: from 24H2 on the driver store, before System32\drivers. */
   readonly image: string
 }
 
 const TRAITS: WindowsTraits = {
   ...{ language: 'en', elevated: true, secureBoot: false, build: 26_100, architecture: 'x64' },
-  ...{ freeBytes: 40 * 1024 ** 3, pendingRestart: false, drives: ['C', 'D'] },
+  ...{ freeBytes: 40 * 1024 ** 3, pendingRestart: false, drives: ['C', 'D'], hidesVerifier: false },
   image: '\\SystemRoot\\System32\\DriverStore\\FileRepository\\minipend.inf_amd64_1\\minipend.sys',
 }
 
@@ -234,7 +236,7 @@ export class FakeProcess {
       drivers.length === 0
         ? good(this.#text('No drivers are currently verified.', 'Es werden keine Treiber verifiziert.'))
         : good('Verifier Flags: 0x000209bb', ...drivers.map((name) => `    MODULE: ${name} (load: 0 / unload: 0)`))
-    if (line === 'verifier /querysettings') return verified(state.verifierNext)
+    if (line === 'verifier /querysettings') return verified(traits.hidesVerifier ? [] : state.verifierNext)
     if (line === 'verifier /query') return verified(state.verifierActive)
     const key = /^reg query (.*)$/.exec(line)?.[1]
     if (key !== undefined) {

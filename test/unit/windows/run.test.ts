@@ -533,6 +533,17 @@ describe('under Driver Verifier', () => {
     expect(windows.state).toEqual(before)
   })
 
+  test('is reset also where it cannot be seen', async () => {
+    const windows = fresh({ hidesVerifier: true })
+    const before = windows.snapshot()
+    const process = new FakeProcess(windows)
+    const { code, error } = await validateOn(partsOf(process), verifier)
+    expect(code).toBe(EXIT.failed)
+    expect(error).toContain('no failure was reported, and Driver Verifier for minipend.sys is not there')
+    expect(process.log).toContain('verifier /reset')
+    expect(windows.state).toEqual(before)
+  })
+
   test('before Windows 11 by flags', async () => {
     const process = new FakeProcess(fresh({ build: 19_045 }))
     await validateOn(partsOf(process), verifier)
