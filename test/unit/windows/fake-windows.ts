@@ -35,7 +35,7 @@ export interface WindowsTraits {
   readonly freeBytes: number
   readonly pendingRestart: boolean
   readonly drives: readonly string[]
-  /** `verifier /querysettings` does not name drivers: the form of newer settings has not been seen yet. */
+  /** `verifier /querysettings` names no drivers, and `/query` none that is not loaded: the real forms have not been seen yet. */
   readonly hidesVerifier: boolean
   /** Where Windows puts the image: from 24H2 on the driver store, before System32\drivers. */
   readonly image: string
@@ -72,6 +72,7 @@ export class FakeWindows {
   journal = ''
   progress = ''
   nextPackage = 12
+  startedAt = new Date(0)
 
   constructor(traits: Partial<WindowsTraits> = {}) {
     this.traits = { ...TRAITS, ...traits }
@@ -86,6 +87,7 @@ export class FakeWindows {
     this.state.attached = {}
     this.state.verifierActive = [...this.state.verifierNext]
     this.state.testSigning.running = this.state.testSigning.next
+    this.startedAt = new Date(Date.now() + 1000)
   }
 }
 
@@ -108,6 +110,7 @@ export class FakeProcess {
       architecture: traits.architecture,
       environment: { SystemRoot: 'C:\\Windows', ProgramData: 'C:\\ProgramData' },
       run: (invocation) => this.#run(invocation),
+      startedAt: () => this.windows.startedAt,
       exists: (file) => file in state.files || file in binaries || state.directories.includes(file),
       read: (file) => binaries[file] ?? Buffer.from(state.files[file] ?? ''),
       write: (file, text) => {
@@ -237,7 +240,9 @@ export class FakeProcess {
         ? good(this.#text('No drivers are currently verified.', 'Es werden keine Treiber verifiziert.'))
         : good('Verifier Flags: 0x000209bb', ...drivers.map((name) => `    MODULE: ${name} (load: 0 / unload: 0)`))
     if (line === 'verifier /querysettings') return verified(traits.hidesVerifier ? [] : state.verifierNext)
-    if (line === 'verifier /query') return verified(state.verifierActive)
+    if (line === 'verifier /query') {
+      return verified(traits.hidesVerifier && !state.filters.includes('minipend') ? [] : state.verifierActive)
+    }
     const key = /^reg query (.*)$/.exec(line)?.[1]
     if (key !== undefined) {
       const values = this.#registry(key)

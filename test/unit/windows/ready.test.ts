@@ -16,7 +16,7 @@ import { defaultPackage } from '../../../src/cli/windows/driver-files.js'
 import { undo } from '../../../src/cli/windows/undo-command.js'
 import { testContext } from '../cli/support.js'
 import { FakeProcess, type FakeWindows, Killed } from './fake-windows.js'
-import { fresh, options, ran, undoOn, validateOn } from './run-support.js'
+import { fresh, options, type Ran, ran, undoOn, validateOn } from './run-support.js'
 import { PACKAGE, partsOf } from './support.js'
 
 const directory = mkdtempSync(path.join(os.tmpdir(), 'minipend-vm-'))
@@ -215,15 +215,44 @@ describe('under Driver Verifier', () => {
     expect(windows.state).toEqual(before)
   })
 
-  test('is reset also where it cannot be seen', async () => {
+  test('works, and is reset, also where it shows only while the driver is loaded', async () => {
     const windows = fresh({ hidesVerifier: true })
     const before = windows.snapshot()
-    const process = new FakeProcess(windows)
-    const { code, error } = await validateOn(partsOf(process), verifier)
-    expect(code).toBe(EXIT.failed)
-    expect(error).toContain('no failure was reported, and Driver Verifier for minipend.sys is not there')
-    expect(process.log).toContain('verifier /reset')
+    const given = (): Promise<Ran> => validateOn(partsOf(new FakeProcess(windows)), verifier)
+    expect((await given()).code).toBe(EXIT.restart)
+    expect((await given()).error).toContain('the machine has not been restarted since')
+    windows.restart()
+    expect(await given()).toMatchObject({ code: EXIT.ok, error: '' })
+    windows.restart()
     expect(windows.state).toEqual(before)
+
+    await given()
+    expect(windows.state.verifierNext).toEqual(['minipend.sys'])
+    expect((await undoOn(windows)).code).toBe(EXIT.restart)
+    expect(windows.state).toEqual(before)
+  })
+
+  test('a setting that does not work is seen before any case runs', async () => {
+    const windows = fresh()
+    await validateOn(partsOf(new FakeProcess(windows)), verifier)
+    windows.restart()
+    windows.state.verifierActive = []
+    const { code, error } = await validateOn(partsOf(new FakeProcess(windows)), verifier)
+    expect(code).toBe(EXIT.failed)
+    expect(error).toContain('Driver Verifier does not look at minipend.sys, although it was told to')
+    expect(windows.state.verifierNext).toEqual([])
+  })
+
+  test('a machine that is not ready after the restart may be made so', async () => {
+    const windows = fresh()
+    await validateOn(partsOf(new FakeProcess(windows)), verifier)
+    windows.restart()
+    windows.state.services.push('minipend')
+    const refused = await validateOn(partsOf(new FakeProcess(windows)), verifier)
+    expect(refused.code).toBe(EXIT.environment)
+    expect(windows.state.verifierNext).toEqual(['minipend.sys'])
+    windows.state.services.pop()
+    expect((await validateOn(partsOf(new FakeProcess(windows)), verifier)).code).toBe(EXIT.ok)
   })
 
   test('before Windows 11 by flags', async () => {
