@@ -255,7 +255,13 @@ static FLT_POSTOP_CALLBACK_STATUS MpPostRecord(PFLT_CALLBACK_DATA Data, PCFLT_RE
         }
         break;
     default:
-        if (MpPend(Record, Data, Cell, &refusal)) {
+        if (Record->Synchronized && Record->Operation != MINIPEND_OPERATION_CREATE) {
+            // Its pre-operation returned FLT_PREOP_SYNCHRONIZE, for another rule that might have won. No page says that it may be pended then
+            // [SYNC-06]; to wait here comes to the same.
+            if (MpSynchronize(Record, Data, Cell, &refusal)) {
+                return FLT_POSTOP_FINISHED_PROCESSING;
+            }
+        } else if (MpPend(Record, Data, Cell, &refusal)) {
             return FLT_POSTOP_MORE_PROCESSING_REQUIRED;
         }
         break;

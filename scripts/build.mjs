@@ -20,6 +20,7 @@ import os from 'node:os'
 import path from 'node:path'
 
 import { generateProtocol } from './generate-protocol.mjs'
+import { generateReadings } from './generate-readings.mjs'
 import * as paths from './paths.mjs'
 import { BuildProblem, checkToolchain, runMain } from './toolchain.mjs'
 
@@ -188,6 +189,7 @@ export function build() {
   buildNative(stamp)
   if (!hasSources()) return
   generateProtocol(paths.layoutProgram, paths.protocolModule)
+  generateReadings()
   buildTypeScript(stamp)
 }
 

@@ -13,6 +13,9 @@ export const nativeDir = path.join(root, 'native')
 export const buildDir = path.join(root, 'build')
 export const configuration = 'Release'
 export const protocolModule = path.join(root, 'src', 'generated', 'protocol.ts')
+export const readingsTable = path.join(nativeDir, 'fltsim', 'src', 'core', 'readings.inc')
+export const readingsModule = path.join(root, 'src', 'generated', 'readings.ts')
+export const readingsPage = path.join(root, 'docs', 'READINGS.md')
 export const distDir = path.join(root, 'dist')
 
 const executableSuffix = process.platform === 'win32' ? '.exe' : ''

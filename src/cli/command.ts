@@ -3,6 +3,7 @@
 // This module provides: what every command gets, and reading of option values.
 
 import { InvalidArgumentError } from 'commander'
+import { READINGS, type ReadingName, type ReadingOptions } from '../generated/readings.js'
 import type { openMinipend } from '../index.js'
 import type { Terminal } from './terminal.js'
 
@@ -38,6 +39,19 @@ export function seedOption(text: string): bigint {
     }
   }
   throw new InvalidArgumentError(`Expected an integer from 0 to ${MAX_SEED}, decimal or 0x...`)
+}
+
+/** One more "name=value" of docs/READINGS.md, see ReadingOptions. */
+export function readingOption(text: string, others: ReadingOptions = {}): ReadingOptions {
+  const [name = '', value = ''] = text.split('=', 2)
+  if (!Object.hasOwn(READINGS, name)) {
+    throw new InvalidArgumentError(`There is no reading "${name}". There are ${Object.keys(READINGS).join(', ')}.`)
+  }
+  const values: readonly string[] = READINGS[name as ReadingName]
+  if (!values.includes(value)) {
+    throw new InvalidArgumentError(`Expected ${name}=${values.join(` or ${name}=`)}.`)
+  }
+  return { ...others, [name]: value }
 }
 
 /** Waits; false: stopped meanwhile. */

@@ -44,6 +44,7 @@ export function firstError(error: unknown): unknown {
 }
 
 const HISTORY_LINES = 12
+const STACK_LINES = 16
 
 /** Where in the user's own files it was thrown: frames of Node and of packages tell a reader nothing. */
 function ownFrames(error: Error, own: string | undefined): string[] {
@@ -58,10 +59,12 @@ function ownFrames(error: Error, own: string | undefined): string[] {
 }
 
 function modelLines(error: ModelStoppedError): string[] {
-  const { seed, history, leaks } = error.report
+  const { seed, history, leaks, operation, backtrace } = error.report
   const last = history.slice(-HISTORY_LINES)
   return [
     `seed: ${seed}`,
+    ...(backtrace.length === 0 ? [] : ['stack:', ...backtrace.slice(0, STACK_LINES).map((line) => `  ${line}`)]),
+    ...(operation.length === 0 ? [] : ['the operation:', ...operation.map((line) => `  ${line}`)]),
     ...(last.length === 0 ? [] : ['what happened last:', ...last.map((line) => `  ${line}`)]),
     ...leaks.map((leak) => `left behind: ${leak}`),
   ]

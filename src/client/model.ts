@@ -3,6 +3,7 @@
 // This module provides: what only the model can do: fault switches, slow storage, and its report.
 
 import { ClosedError, InvalidOptionError, NotSupportedError } from '../errors/errors.js'
+import type { ReadingOptions } from '../generated/readings.js'
 import type { Transport } from '../transport/transport.js'
 import { Checker } from './check.js'
 import type { Lifetime } from './lifetime.js'
@@ -15,6 +16,7 @@ const checkerOf = (operation: string): Checker =>
 const check = checkerOf('model.setFault')
 const checkDelay = checkerOf('model.setStorageDelay')
 
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
 const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
@@ -27,9 +29,13 @@ export function parseReport(json: string): ModelReport {
     rule: text(report['rule']),
     call: text(report['call']),
     text: text(report['text']),
+    callSite: text(report['callSite']),
+    backtrace: texts(report['backtrace']),
+    operation: texts(report['operation']),
     history: texts(report['history']),
     seed: text(report['seed']) ?? '',
     leaks: texts(report['leaks']),
+    readings: isObject(report['readings']) ? (report['readings'] as ReadingOptions) : {},
     waitingForStorage: typeof report['waitingForStorage'] === 'number' ? report['waitingForStorage'] : 0,
   }
 }

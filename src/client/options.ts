@@ -4,6 +4,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { InvalidOptionError, NotSupportedError } from '../errors/errors.js'
+import { READINGS, type ReadingName, type ReadingOptions } from '../generated/readings.js'
 import { checkSeedFiles, type SeedFiles } from '../io/seed.js'
 import { Checker } from './check.js'
 import type { BackendName, TransportName } from './types.js'
@@ -15,8 +16,8 @@ const check = new Checker(
     new InvalidOptionError(field, `${OPERATION}: ${field}: ${expectation}`, { operation: OPERATION }),
 )
 
-const KEYS = ['backend', 'transport', 'seed', 'processors', 'files', 'load', 'signal'] as const
-const EMBEDDED_ONLY = ['seed', 'processors', 'files'] as const
+const KEYS = ['backend', 'transport', 'seed', 'processors', 'readings', 'files', 'load', 'signal'] as const
+const EMBEDDED_ONLY = ['seed', 'processors', 'readings', 'files'] as const
 const MAX_SEED = 2n ** 64n - 1n
 const MAX_PROCESSORS = 64
 
@@ -26,9 +27,22 @@ export interface CheckedOptions {
   readonly transport: TransportName
   readonly seed: bigint
   readonly processors: number
+  readonly readings: ReadingOptions
   readonly files: SeedFiles
   readonly load: boolean
   readonly signal: AbortSignal | undefined
+}
+
+const READING_NAMES = Object.keys(READINGS) as ReadingName[]
+
+function checkReadings(readings: unknown): ReadingOptions {
+  const given = check.object('readings', readings ?? {}, READING_NAMES)
+  for (const name of READING_NAMES) {
+    if (given[name] !== undefined) {
+      check.oneOf(`readings["${name}"]`, given[name], READINGS[name])
+    }
+  }
+  return given as ReadingOptions
 }
 
 /** @throws InvalidOptionError, NotSupportedError */
@@ -59,6 +73,7 @@ export function checkOptions(options: unknown): CheckedOptions {
     transport,
     seed: given.seed === undefined ? randomBytes(8).readBigUInt64LE() : check.bigint('seed', given.seed, MAX_SEED),
     processors: given.processors === undefined ? 2 : check.integer('processors', given.processors, 2, MAX_PROCESSORS),
+    readings: checkReadings(given.readings),
     files,
     load: given.load === undefined ? true : check.boolean('load', given.load),
     signal: check.signal('signal', given.signal),

@@ -154,7 +154,7 @@ export class Session {
     if (report?.stopped === true) {
       const rule = report.rule ?? 'a broken rule'
       return new ModelStoppedError(
-        `the model stopped: ${rule}: ${report.text ?? ''} (in ${report.call ?? 'a call'}, seed ${report.seed})`,
+        `the model stopped: ${rule}: ${report.text ?? ''} (in ${report.call ?? 'a call'}${report.callSite === undefined ? '' : ` by ${report.callSite}`}, seed ${report.seed})`,
         report,
         {
           operation,

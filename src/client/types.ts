@@ -3,6 +3,7 @@
 // This module provides: the public types of a session with the driver. Types only; io/types.ts has those of file I/O, and the other
 // *-types.ts those of their subjects.
 
+import type { ReadingOptions } from '../generated/readings.js'
 import type { Io } from '../io/types.js'
 import type { Counters, CountersOptions } from './counter-types.js'
 import type { EventsOptions, EventStream } from './event-types.js'
@@ -23,6 +24,7 @@ export type * from './event-types.js'
 export type * from './held-types.js'
 export type * from './instance-types.js'
 export type * from './rule-types.js'
+export type { ReadingName, ReadingOptions } from '../generated/readings.js'
 export type {
   EventName,
   OperationName,
@@ -52,6 +54,11 @@ export interface OpenOptions extends SignalOptions {
   readonly seed?: bigint | number | undefined
   /** Processors of the model, 2 to 64; default 2. Embedded only. */
   readonly processors?: number | undefined
+  /**
+   * Where documents about the Filter Manager disagree or are silent, the readings that the model goes by instead of its defaults:
+   * `{ 'queue-of-non-irp': 'accepted' }`. docs/READINGS.md has them all. Embedded only.
+   */
+  readonly readings?: ReadingOptions | undefined
   /**
    * Host directories whose contents are copied into the model, by ordinary file I/O, before the driver is loaded:
    * `{ 'D:': './fixtures' }` or `{ 'D:\\inbox': './fixtures' }`. Embedded only.
@@ -104,9 +111,18 @@ export interface ModelReport {
   readonly rule?: string | undefined
   readonly call?: string | undefined
   readonly text?: string | undefined
+  /** The driver's function and line that it happened in, as in "MpPend (pend.c:118)", where the image has debug information. */
+  readonly callSite?: string | undefined
+  /** The whole stack, innermost first. */
+  readonly backtrace: readonly string[]
+  /** Of the operation that it is about: its lines of the history. */
+  readonly operation: readonly string[]
+  /** The last few hundred things that happened. */
   readonly history: readonly string[]
   readonly seed: string
   readonly leaks: readonly string[]
+  /** Those that are not the default, see `readings` of openMinipend(). */
+  readonly readings: ReadingOptions
   /** Non-cached requests that the storage has at this moment: each is below every filter. See `setStorageDelay`. */
   readonly waitingForStorage: number
 }

@@ -51,6 +51,7 @@ const HINTS = new Map<string, string>([
     "this machine does not accept the driver's signature: switch test signing on (bcdedit /set testsigning on, then restart)",
   ],
   ['ERROR_CONNECTION_COUNT_LIMIT', 'close another client: the driver takes 16 connections at once'],
+  ['ERROR_CONNECTION_REFUSED', 'close another client: the driver takes 16 connections at once'],
   ['ERROR_INVALID_HANDLE', 'the driver has been unloaded, or the session was closed: open a new session'],
   ['ERROR_FLT_FILTER_NOT_FOUND', 'load the driver first: openMinipend with load: true, or `fltmc load minipend`'],
   ['ERROR_FLT_VOLUME_NOT_FOUND', 'name a volume that exists, as in "D:"'],

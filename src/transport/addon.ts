@@ -6,7 +6,7 @@ import type { BackendName } from '../client/types.js'
 import { InstallationError, NotSupportedError } from '../errors/errors.js'
 import { brokenHint, inspectInstallation, loadModule, requirePart } from './installation.js'
 import type { NativeBackend, NativeModule, NativePort } from './native.js'
-import type { Transport, TransportOptions, TransportPort } from './transport.js'
+import { applyReadings, type Transport, type TransportOptions, type TransportPort } from './transport.js'
 
 /** Loads the addon. @throws InstallationError */
 export function loadAddon(): NativeModule {
@@ -95,6 +95,9 @@ export async function openAddonTransport(
       operation: 'openMinipend',
       hint,
     })
+  }
+  if (options.backend === 'embedded') {
+    applyReadings(options.readings, (name, value) => backend.setReading(name, value))
   }
   return addonTransport(native, backend, options.backend, options.backend === 'embedded' ? options.seed : undefined)
 }

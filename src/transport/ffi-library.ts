@@ -34,6 +34,7 @@ const MODEL: Readonly<Record<string, Signature>> = {
   FltSimSelectWorld: ['int32', ['uint32']],
   FltSimReport: ['size_t', ['uint32', 'pointer', 'size_t']],
   FltSimSetFault: ['int32', ['uint32', 'pointer', 'uint32', 'uint32']],
+  FltSimSetReading: ['int32', ['uint32', 'pointer', 'pointer', 'pointer', 'size_t']],
   FltSimSetStorageDelay: ['int32', ['uint32', 'uint32']],
 }
 

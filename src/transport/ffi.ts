@@ -9,7 +9,15 @@ import type { BackendName } from '../client/types.js'
 import { NotSupportedError } from '../errors/errors.js'
 import { type FfiLibraries, type ForeignLibrary, loadFfi } from './ffi-library.js'
 import { brokenHint, inspectInstallation, requirePart } from './installation.js'
-import type { ClientThreads, FileResult, Hresult, Transport, TransportOptions, TransportPort } from './transport.js'
+import {
+  applyReadings,
+  type ClientThreads,
+  type FileResult,
+  type Hresult,
+  type Transport,
+  type TransportOptions,
+  type TransportPort,
+} from './transport.js'
 
 const INSTANCE_NAME_CHARS = 256
 const DEVICE_NAME_CHARS = 512
@@ -66,6 +74,13 @@ class World {
     )
   }
 
+  setReading(name: string, value: string): string {
+    const texts = [name, value].map((text) => Buffer.from(`${text}\0`, 'utf8'))
+    const message = Buffer.alloc(MESSAGE_BYTES)
+    this.#library.number('FltSimSetReading', this.number, ...texts, message, message.length)
+    return fromUtf8(message)
+  }
+
   setStorageDelay(delayMicroseconds: number): boolean {
     return this.#library.number('FltSimSetStorageDelay', this.number, delayMicroseconds) === 0
   }
@@ -90,7 +105,9 @@ function createWorld(libraries: FfiLibraries, options: TransportOptions, driverI
       hint: brokenHint(),
     })
   }
-  return new World(libraries.model(), number)
+  const world = new World(libraries.model(), number)
+  applyReadings(options.readings, (name, value) => world.setReading(name, value))
+  return world
 }
 
 /** Without getMessage: its wait would block the JavaScript thread. */

@@ -160,6 +160,8 @@ export interface NativeBackend {
   /** FltSimReport: JSON. Never waits for the world. */
   report(): string
   setFault(functionName: string, skip: number, count: number): boolean
+  /** FltSimSetReading. '': it is set; otherwise what is wrong. */
+  setReading(name: string, value: string): string
   /** FltSimSetStorageDelay. False: there is no such world (any more). */
   setStorageDelay(delayMicroseconds: number): boolean
   /** Number of the world, for the ffi transport (FltSimSelectWorld); 0 on windows. */

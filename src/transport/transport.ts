@@ -5,6 +5,8 @@
 // The signatures are the addon's (native.d.ts): a transport passes bytes and numbers on and has no policy.
 
 import type { BackendName, TransportName } from '../client/types.js'
+import type { ReadingOptions } from '../generated/readings.js'
+import { InstallationError } from '../errors/errors.js'
 import type { FileResult, Hresult, NativeBackend } from './native.js'
 
 export type { FileResult, Hresult }
@@ -67,9 +69,23 @@ export interface Transport {
   close(): Promise<void>
 }
 
+/** Applies them, one by one; `set` answers '' or what is wrong. @throws InstallationError: this model has other readings */
+export function applyReadings(readings: ReadingOptions, set: (name: string, value: string) => string): void {
+  for (const [name, value] of Object.entries(readings)) {
+    const problem = value === undefined ? '' : set(name, value)
+    if (problem !== '') {
+      throw new InstallationError('BUILD_BROKEN', `the model does not know what this package knows: ${problem}`, {
+        operation: 'openMinipend',
+        hint: 'build it again: npm run build',
+      })
+    }
+  }
+}
+
 /** What it takes to make one. */
 export interface TransportOptions {
   readonly backend: BackendName
   readonly seed: bigint
   readonly processors: number
+  readonly readings: ReadingOptions
 }

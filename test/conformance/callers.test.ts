@@ -4,7 +4,18 @@
 
 import { describe, expect } from 'vitest'
 import { AbortedError, type File, pend } from '../../src/index.js'
-import { type Bench, conformance, expectWaiting, heldBy, PATIENCE, settled, text, turns, Watched } from './case.js'
+import {
+  BY_WORKER,
+  type Bench,
+  conformance,
+  expectWaiting,
+  heldBy,
+  PATIENCE,
+  settled,
+  text,
+  turns,
+  Watched,
+} from './case.js'
 
 const PAGE = 4096
 
@@ -27,17 +38,22 @@ describe('callers of held operations', () => {
     },
   )
 
-  conformance('POST-20', 'a failure that was chosen for it is not told before it is given back', async (bench) => {
-    await bench.attach()
-    const file = await bench.file('a')
-    await using gate = await bench.gate({ on: ['write'], failWith: 'STATUS_DISK_FULL' })
-    const write = new Watched(file.write('hello'))
-    const held = await gate.next(PATIENCE)
-    await bench.mp.io.exists(bench.at('a'))
-    expectWaiting(write)
-    await held.release()
-    await expect(write.promise).rejects.toMatchObject({ code: 'ERROR_DISK_FULL' })
-  })
+  conformance(
+    'POST-20',
+    'a failure that was chosen for it is not told before it is given back',
+    async (bench) => {
+      await bench.attach()
+      const file = await bench.file('a')
+      await using gate = await bench.gate({ on: ['write'], failWith: 'STATUS_DISK_FULL' })
+      const write = new Watched(file.write('hello'))
+      const held = await gate.next(PATIENCE)
+      await bench.mp.io.exists(bench.at('a'))
+      expectWaiting(write)
+      await held.release()
+      await expect(write.promise).rejects.toMatchObject({ code: 'ERROR_DISK_FULL' })
+    },
+    { unless: [BY_WORKER] },
+  )
 
   conformance('POST-27 CRE-01 IRQL-02', 'an opener has no handle until its create is given back', async (bench) => {
     await bench.attach()
@@ -86,18 +102,23 @@ describe('callers of held operations', () => {
     )
   }
 
-  conformance('POST-28', 'the packet of a held write carries the failure that it is given back with', async (bench) => {
-    await bench.attach()
-    const file = await bench.file('a', { overlapped: true })
-    await using port = await bench.mp.io.completionPort()
-    await port.associate(file, { key: 1 })
-    await using gate = await bench.gate({ on: ['write'] })
-    const write = new Watched(file.write('hello', { at: 0 }))
-    const held = await gate.next(PATIENCE)
-    await held.release({ status: 'STATUS_IO_DEVICE_ERROR' })
-    await expect(write.promise).rejects.toMatchObject({ code: 'ERROR_IO_DEVICE' })
-    expect(await port.next(PATIENCE)).toMatchObject([{ status: { name: 'STATUS_IO_DEVICE_ERROR' }, bytes: 0 }])
-  })
+  conformance(
+    'POST-28',
+    'the packet of a held write carries the failure that it is given back with',
+    async (bench) => {
+      await bench.attach()
+      const file = await bench.file('a', { overlapped: true })
+      await using port = await bench.mp.io.completionPort()
+      await port.associate(file, { key: 1 })
+      await using gate = await bench.gate({ on: ['write'] })
+      const write = new Watched(file.write('hello', { at: 0 }))
+      const held = await gate.next(PATIENCE)
+      await held.release({ status: 'STATUS_IO_DEVICE_ERROR' })
+      await expect(write.promise).rejects.toMatchObject({ code: 'ERROR_IO_DEVICE' })
+      expect(await port.next(PATIENCE)).toMatchObject([{ status: { name: 'STATUS_IO_DEVICE_ERROR' }, bytes: 0 }])
+    },
+    { unless: [BY_WORKER] },
+  )
 
   /** Two reads; the first is held. Value: whether the second one came through meanwhile. */
   async function second(bench: Bench, first: File, other: File): Promise<boolean> {

@@ -26,6 +26,9 @@ async function raw(bench: Bench): Promise<void> {
   await file.write(new Uint8Array(4 * PAGE), { at: 0 })
 }
 
+/** Sources disagree about these [X05, X10]. */
+const BELOW_DISPATCH = expect.stringMatching(/^(PASSIVE|APC)_LEVEL$/) as PostOperation['irql']
+
 const CONTEXTS: readonly Context[] = [
   {
     ...{ ids: 'IRQL-02 INFO-07', what: 'a create', operation: 'create' },
@@ -120,7 +123,7 @@ const CONTEXTS: readonly Context[] = [
       await file.write('first')
       return () => file.write('second')
     },
-    expected: { irql: 'PASSIVE_LEVEL', thread: 'requestor', synchronous: true, irpFlags: [], systemBuffer: false },
+    expected: { irql: BELOW_DISPATCH, thread: 'requestor', synchronous: true, irpFlags: [], systemBuffer: false },
   },
   {
     ...{ ids: 'IRQL-05', what: 'the synchronisation of a section', operation: 'sectionSync' },
@@ -138,7 +141,7 @@ const CONTEXTS: readonly Context[] = [
       return () => file.close()
     },
     expected: {
-      ...{ irql: 'PASSIVE_LEVEL', kernelMode: true },
+      ...{ irql: BELOW_DISPATCH, kernelMode: true },
       irpFlags: ['IRP_SYNCHRONOUS_API', 'IRP_CLOSE_OPERATION'],
     },
   },

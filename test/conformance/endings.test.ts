@@ -5,6 +5,7 @@
 import { describe, expect } from 'vitest'
 import { type File, pend, type ReleaseName, ReleaseError, synchronize } from '../../src/index.js'
 import {
+  BY_WORKER,
   type Bench,
   conformance,
   expectWaiting,
@@ -193,21 +194,26 @@ describe('what ends a held operation', () => {
     expect(await bench.mp.releaseAll({ force: true })).toMatchObject({ released: 0 })
   })
 
-  conformance('T32', 'rules that are replaced leave alone what is held by the ones before', async (bench) => {
-    await bench.attach()
-    await bench.filled('a')
-    const file = await bench.file('a', { overlapped: true })
-    const failing = pend({ delayMs: forever(bench), failWith: 'STATUS_DISK_FULL' })
-    await bench.rules({ id: 'before', on: ['read'], action: failing })
-    const first = new Watched(file.read(1, { at: 0 }))
-    await heldBy(bench.mp, 1n)
-    await bench.rules({ id: 'after', on: ['read'], action: pend() })
-    expect(text(await file.read(1, { at: 1 }))).toBe('o')
-    expectWaiting(first)
-    expect(await bench.mp.held({ own: true })).toMatchObject([{ rule: 'before' }])
-    await bench.mp.rules.release('before')
-    await expect(first.promise).rejects.toMatchObject({ code: 'ERROR_DISK_FULL' })
-  })
+  conformance(
+    'T32',
+    'rules that are replaced leave alone what is held by the ones before',
+    async (bench) => {
+      await bench.attach()
+      await bench.filled('a')
+      const file = await bench.file('a', { overlapped: true })
+      const failing = pend({ delayMs: forever(bench), failWith: 'STATUS_DISK_FULL' })
+      await bench.rules({ id: 'before', on: ['read'], action: failing })
+      const first = new Watched(file.read(1, { at: 0 }))
+      await heldBy(bench.mp, 1n)
+      await bench.rules({ id: 'after', on: ['read'], action: pend() })
+      expect(text(await file.read(1, { at: 1 }))).toBe('o')
+      expectWaiting(first)
+      expect(await bench.mp.held({ own: true })).toMatchObject([{ rule: 'before' }])
+      await bench.mp.rules.release('before')
+      await expect(first.promise).rejects.toMatchObject({ code: 'ERROR_DISK_FULL' })
+    },
+    { unless: [BY_WORKER] },
+  )
 
   conformance('T36', 'of a flood so many are held as may be, and the rest goes on', async (bench) => {
     await bench.attach()

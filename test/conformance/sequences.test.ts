@@ -8,7 +8,7 @@ import { type Bench, conformance, turns, VOLUMES } from './case.js'
 import { shown, trace, type TraceOptions, traceText } from './trace.js'
 
 const PAGE = 4096
-const CLOSED = 'cleanup(I,0x404)@0[none] close(I,0x404)@0[none]'
+const CLOSED = 'cleanup(I,0x404)@0[none] close(I,0x404)@-[none]'
 const CREATE = 'create(I,0x884)@0[none]'
 
 type Act = () => Promise<unknown>
@@ -30,7 +30,7 @@ async function uncached(bench: Bench, volume: string = VOLUMES.ntfs): Promise<vo
 
 const SEQUENCES: readonly Sequence[] = [
   {
-    ...{ ids: 'SEQ-02', call: 'GetFileAttributes', expected: 'queryOpen(F)@0[none]' },
+    ...{ ids: 'SEQ-02', call: 'GetFileAttributes', expected: 'queryOpen(F)@-[none]' },
     prepare: async (bench) => {
       const path = await bench.filled('file')
       return () => bench.mp.io.win32.getFileAttributes(path)
@@ -63,7 +63,7 @@ const SEQUENCES: readonly Sequence[] = [
     },
   },
   {
-    ...{ ids: 'SEQ-04 FORM-01', call: 'a cached read that hits', expected: 'read(F)@0[none]' },
+    ...{ ids: 'SEQ-04 FORM-01', call: 'a cached read that hits', expected: 'read(F)@-[none]' },
     prepare: async (bench) => {
       await uncached(bench)
       const file = await bench.file('file', { randomAccess: true })
@@ -73,7 +73,7 @@ const SEQUENCES: readonly Sequence[] = [
   },
   {
     ...{ ids: 'SEQ-04 POST-15', call: 'a later cached read that misses' },
-    expected: 'read(I,0x43)@1[fastIo] read(F)@0[none]',
+    expected: 'read(I,0x43)@1[fastIo] read(F)@-[none]',
     prepare: async (bench) => {
       await uncached(bench)
       const file = await bench.file('file', { randomAccess: true })
@@ -134,7 +134,7 @@ const SEQUENCES: readonly Sequence[] = [
   },
   {
     ...{ ids: 'SEQ-10', call: 'the mapping of a file' },
-    expected: 'sectionSync(S)@0[none] queryInformation(F)@0[none] sectionSync(S)@0[none] read(I,0x43)@1[none]',
+    expected: 'sectionSync(S)@0[none] queryInformation(F)@-[none] sectionSync(S)@0[none] read(I,0x43)@1[none]',
     prepare: async (bench) => {
       await uncached(bench)
       const file = await bench.file('file')
@@ -212,7 +212,7 @@ const SEQUENCES: readonly Sequence[] = [
     },
   },
   {
-    ...{ ids: 'SEQ-18', call: 'a lock that is free', expected: 'lock(F)@0[none]' },
+    ...{ ids: 'SEQ-18', call: 'a lock that is free', expected: 'lock(F)@-[none]' },
     prepare: async (bench) => {
       const file = await bench.file('file', { overlapped: true })
       return () => file.lock({ offset: 0, length: 1 })
@@ -220,7 +220,7 @@ const SEQUENCES: readonly Sequence[] = [
   },
   {
     ...{ ids: 'SEQ-18 POST-35', call: 'a lock that waits, and the unlock that grants it' },
-    expected: 'lock(F)@0[none] lock(I,0x0)@0[fastIo] lock(F)@0[none]',
+    expected: 'lock(F)@-[none] lock(I,0x0)@0[fastIo] lock(F)@-[none]',
     prepare: async (bench) => {
       const [first, second] = [
         await bench.file('file', { overlapped: true }),
@@ -245,7 +245,7 @@ const SEQUENCES: readonly Sequence[] = [
     },
   },
   {
-    ...{ ids: 'SEQ-20', call: 'CloseHandle with locks', expected: `lock(F)@0[none] ${CLOSED}` },
+    ...{ ids: 'SEQ-20', call: 'CloseHandle with locks', expected: `lock(F)@-[none] ${CLOSED}` },
     prepare: async (bench) => {
       const file = await bench.file('file')
       await file.lock({ offset: 0, length: 1 })

@@ -27,13 +27,18 @@ const IRQLS: Readonly<Record<string, number>> = { PASSIVE_LEVEL: 0, APC_LEVEL: 1
 
 const FS_FILTER = ['sectionSync', 'modWrite', 'ccFlush']
 
-/** "read(I,0x900)@0[none]": form (IRP with its flags, fast I/O, FS filter), IRQL, top-level IRP. */
+/**
+ * "read(I,0x900)@0[none]": form (IRP with its flags, fast I/O, FS filter), IRQL, top-level IRP. Sources disagree whether fast I/O and closes come at PASSIVE_LEVEL
+ * or at APC_LEVEL [X05, X10]: "@-" is either.
+ */
 export function shown({ operation, kind, cause, postOperation }: EventRecord): string {
   const { irql, topLevelIrp, irpFlags } = postOperation
   const flags = irpFlags.reduce((sum, name) => sum | (IRP_FLAGS[name] ?? 0), 0)
   const isIrp = kind !== 'refused' || cause !== 'notIrp'
   const form = isIrp ? `I,0x${flags.toString(16)}` : FS_FILTER.includes(operation) ? 'S' : 'F'
-  return `${operation}(${form})@${IRQLS[irql] ?? irql}[${topLevelIrp}]`
+  const level = IRQLS[irql] ?? irql
+  const isEither = (form === 'F' || operation === 'close') && (level === 0 || level === 1)
+  return `${operation}(${form})@${isEither ? '-' : level}[${topLevelIrp}]`
 }
 
 export interface TraceOptions {

@@ -28,7 +28,7 @@ describe('the real driver and the model', () => {
   })
 
   it('another protocol version', async () => {
-    const transport = await openAddonTransport({ backend: 'embedded', seed: 1n, processors: 2 })
+    const transport = await openAddonTransport({ backend: 'embedded', seed: 1n, processors: 2, readings: {} })
     const opening = openOver(transport, { files: [], load: true, signal: undefined }, 9)
     const error: unknown = await opening.catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(VersionMismatchError)

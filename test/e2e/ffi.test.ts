@@ -31,7 +31,7 @@ import { world } from './world.js'
 
 const { ffiNapi, refNapi } = inspectInstallation()
 const installed = ffiNapi.exists && refNapi.exists
-const options = { backend: 'embedded', seed: 42n, processors: 2 } as const
+const options = { backend: 'embedded', seed: 42n, processors: 2, readings: {} } as const
 
 /** Everything that the driver answers to the same conversation. */
 async function conversation(transport: Transport): Promise<Record<string, unknown>> {

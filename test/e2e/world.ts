@@ -10,13 +10,22 @@ import {
   type OpenOptions,
   type OperationName,
   pend,
+  type ReadingOptions,
 } from '../../src/index.js'
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
+/** MINIPEND_READINGS, "name=value,name=value": what every world of a test goes by (docs/READINGS.md). */
+export const READINGS_HERE: ReadingOptions = Object.fromEntries(
+  (process.env['MINIPEND_READINGS'] ?? '')
+    .split(',')
+    .filter((each) => each !== '')
+    .map((each) => each.split('=')),
+) as ReadingOptions
+
 /** Opens a session with the embedded model. */
 export async function world(options: Omit<OpenOptions, 'backend'> = {}): Promise<Minipend> {
-  const mp = await openMinipend({ backend: 'embedded', seed: 20260101, ...options })
+  const mp = await openMinipend({ backend: 'embedded', seed: 20260101, readings: READINGS_HERE, ...options })
   onTestFinished(async () => {
     const report = mp.closed ? undefined : mp.model.report()
     await mp.close()

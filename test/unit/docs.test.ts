@@ -8,6 +8,7 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
+import { readingsPage, readReadings } from '../../scripts/generate-readings.mjs'
 import { REFUSALS } from '../../src/generated/protocol.js'
 import { generatePage } from '../fidelity/generate.js'
 import { readSources } from '../fidelity/sources.js'
@@ -211,6 +212,21 @@ test('README.md has the refusals of the protocol, in their order', () => {
   const section = page.slice(start, page.indexOf('\n## ', start + 1))
   const rows = [...section.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1])
   expect(rows).toEqual(REFUSALS.map((refusal) => refusal.name))
+})
+
+describe('docs/READINGS.md', () => {
+  const page = read('docs/READINGS.md')
+
+  test('has the table of readings', () => {
+    expect(readingsPage(page)).toBe(page)
+  })
+
+  test('accounts for every question that sources answer differently', () => {
+    const switched = readReadings().flatMap(({ rules }) => rules)
+    const without = [...page.matchAll(/^\| (X\d\d): /gm)].map((match) => match[1] ?? '')
+    const all = [...without, ...switched.filter((id) => id.startsWith('X'))].sort()
+    expect(all).toEqual(Array.from({ length: 25 }, (_, index) => `X${String(index + 1).padStart(2, '0')}`))
+  })
 })
 
 describe('DRIVER.md', () => {

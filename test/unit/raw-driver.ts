@@ -10,6 +10,8 @@ import { encodeListHeld, listHeldReplyBytes } from '../../src/transport/held-mes
 import { inspectInstallation } from '../../src/transport/installation.js'
 import { decodeReplyHeader, envelope, type WireRule } from '../../src/transport/messages.js'
 import type { NativeBackend, NativePort } from '../../src/transport/native.js'
+import { applyReadings } from '../../src/transport/transport.js'
+import { READINGS_HERE } from '../e2e/world.js'
 
 export const native = loadAddon()
 const { model, driverImage } = inspectInstallation()
@@ -27,6 +29,7 @@ export async function openModel(): Promise<NativeBackend> {
   if (typeof backend === 'string') {
     throw new Error(backend)
   }
+  applyReadings(READINGS_HERE, (name, value) => backend.setReading(name, value))
   return backend
 }
 

@@ -75,6 +75,7 @@ using RtlNtStatusToDosErrorFunction = decltype(&::RtlNtStatusToDosError);
     X(FltSimSelectWorld)                                                                                               \
     X(FltSimReport)                                                                                                    \
     X(FltSimSetFault)                                                                                                  \
+    X(FltSimSetReading)                                                                                                \
     X(FltSimSetStorageDelay)
 
 struct Api {

@@ -306,6 +306,21 @@ Napi::Value set_fault(Arguments &arguments, const BackendPointer &backend) {
     return Napi::Boolean::New(arguments.env(), set);
 }
 
+Napi::Value set_reading(Arguments &arguments, const BackendPointer &backend) {
+    const std::string name = arguments.utf8(0);
+    const std::string value = arguments.utf8(1);
+    if (!arguments.ok()) {
+        return {};
+    }
+    std::string message(4096, '\0');
+    if (!backend->api->embedded() || backend->closed()) {
+        message = "there is no model";
+    } else {
+        backend->api->FltSimSetReading(backend->world, name.c_str(), value.c_str(), message.data(), message.size());
+    }
+    return Napi::String::New(arguments.env(), message.c_str());
+}
+
 Napi::Value set_storage_delay(Arguments &arguments, const BackendPointer &backend) {
     const uint32_t microseconds = arguments.u32(0);
     if (!arguments.ok()) {
@@ -337,6 +352,7 @@ void define_backend_class(Napi::Env env) {
                      method<Backend, create_completion_port>("createCompletionPort"),
                      method<Backend, report>("report"),
                      method<Backend, set_fault>("setFault"),
+                     method<Backend, set_reading>("setReading"),
                      method<Backend, set_storage_delay>("setStorageDelay"),
                  });
 }

@@ -51,7 +51,7 @@ FLTSIM_API int FltSimSelectWorld(FLTSIM_WORLD World);
 
 /// Writes the world's report as UTF-8 JSON: {"stopped":bool,"rule":..,"call":..,"text":..,"history":[..],"seed":"..","leaks":[..],
 /// "waitingForStorage":number of non-cached requests that the storage has at this moment,"faults":[{"function":..,"status":..,"statuses":how many ways to
-/// fail it has}]: the calls that FltSimSetFault has made fail}.
+/// fail it has}]: the calls that FltSimSetFault has made fail,"readings":{name:value}: those of FltSimSetReading that are not the default}.
 /// Returns the bytes it needs with the terminator; writes nothing when Bytes is too small.
 FLTSIM_API size_t FltSimReport(FLTSIM_WORLD World, char *Json, size_t Bytes);
 
@@ -61,6 +61,14 @@ FLTSIM_API size_t FltSimReport(FLTSIM_WORLD World, char *Json, size_t Bytes);
 /// Skip = k - 1, Count = 1 fails the k-th, whichever it is; "*#1" does so with the function's second status, and so on.
 /// "FltQueueDeferredIoWorkItem:TopLevelIrp" is the opposite of a failure: calls under a top-level IRP, which the documents say are refused, are accepted.
 FLTSIM_API int FltSimSetFault(FLTSIM_WORLD World, const char *Function, uint32_t Skip, uint32_t Count);
+
+/// Where documents disagree or are silent the model goes by one reading of them (docs/READINGS.md). Sets the reading called Name ("queue-of-non-irp") to one of
+/// its values ("accepted"); best before the driver is loaded. Returns 0, or -1 and a message (UTF-8, terminated) that lists what there is.
+FLTSIM_API int FltSimSetReading(FLTSIM_WORLD World, const char *Name, const char *Value, char *Message,
+                                size_t MessageBytes);
+
+/// Sets a DWORD below the Parameters key of a service ("minipend"): a driver reads its own when it is loaded. Returns 0, or -1: no such world.
+FLTSIM_API int FltSimSetServiceParameter(FLTSIM_WORLD World, const char *Service, const char *Name, uint32_t Value);
 
 /// Stops a driver's service ("minipend"), as `sc stop` does: the mandatory unload that a filter cannot veto. Waits for its end. *Status is the NTSTATUS.
 /// Returns 0, or -1 when there is no such world or it stopped first.

@@ -71,6 +71,8 @@ export interface ResultDocument {
   readonly driver: { readonly file: string; readonly sha256: string } | null
   /** Of --filter. */
   readonly filter: string | null
+  /** Of --reading. Absent in documents of earlier versions. */
+  readonly readings?: Readonly<Record<string, string | undefined>>
   readonly summary: Readonly<Record<CaseOutcome, number>>
   readonly cases: readonly CaseResult[]
 }

@@ -74,12 +74,20 @@ function windowsFacts({ windows, diagnosis }: ResultDocument): readonly (readonl
     ...(diagnosis ?? []).map((line) => ['did not end in time', line] as const),
   ]
 }
+/** "name=value,name=value", as MINIPEND_READINGS takes it. */
+export const readingsText = (readings: Readonly<Record<string, string | undefined>> = {}): string =>
+  Object.entries(readings)
+    .map((pair) => pair.join('='))
+    .join(',')
 
 function facts(document: ResultDocument): string {
   const { machine, driver } = document
   const rows: readonly (readonly [string, string])[] = [
     ['lane', document.lane ?? document.backend],
     ...windowsFacts(document),
+    ...(Object.keys(document.readings ?? {}).length === 0
+      ? []
+      : ([['readings', readingsText(document.readings)]] as const)),
     ['driver image', driver === null ? 'not found' : `${driver.file}, SHA-256 ${driver.sha256}`],
     ['minipend', document.package.version],
     ['Node.js', document.node],

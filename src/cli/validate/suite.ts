@@ -8,9 +8,10 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { type BackendName, InstallationError } from '../../index.js'
+import { type BackendName, InstallationError, type ReadingOptions } from '../../index.js'
 import { Collector } from './collect.js'
 import type { CaseResult } from './document.js'
+import { readingsText } from './html.js'
 
 export const PACKAGE_ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
@@ -18,6 +19,7 @@ export interface SuiteOptions {
   readonly backend: BackendName
   /** Only cases with this text in topic, name or ids, whatever its case. */
   readonly filter: string | undefined
+  readonly readings?: ReadingOptions | undefined
   /** A file for a JUnit report, made by vitest. */
   readonly junit: string | undefined
   readonly stop: AbortSignal
@@ -47,24 +49,25 @@ async function vitestOf(load: () => Promise<typeof import('vitest/node')>): Prom
   }
 }
 
-/** vitest, when it and the cases are there. @throws InstallationError */
-export async function requireSuite(
-  root = PACKAGE_ROOT,
-  loadVitest: () => Promise<typeof import('vitest/node')> = () => import('vitest/node'),
-): Promise<typeof import('vitest/node')> {
-  if (!existsSync(path.join(root, 'test', 'conformance'))) {
+/** @throws InstallationError when vitest or the cases are missing */
+export async function runSuite(options: SuiteOptions): Promise<readonly CaseResult[]> {
+  const {
+    backend,
+    filter,
+    junit,
+    stop,
+    volumes,
+    root = PACKAGE_ROOT,
+    loadVitest = () => import('vitest/node'),
+  } = options
+  const directory = path.join(root, 'test', 'conformance')
+  if (!existsSync(directory)) {
     throw new InstallationError('BUILD_MISSING', 'validate: the conformance cases (test/conformance) are not here', {
       operation: 'validate',
       hint: CLONE,
     })
   }
-  return vitestOf(loadVitest)
-}
-
-/** @throws InstallationError when vitest or the cases are missing */
-export async function runSuite(options: SuiteOptions): Promise<readonly CaseResult[]> {
-  const { backend, filter, junit, stop, volumes, root = PACKAGE_ROOT, loadVitest } = options
-  const { createVitest } = await requireSuite(root, loadVitest)
+  const { createVitest } = await vitestOf(loadVitest)
   const wanted = filter?.toLowerCase()
   const collector = new Collector(
     (result) => wanted === undefined || nameOf(result).toLowerCase().includes(wanted),
@@ -80,6 +83,7 @@ export async function runSuite(options: SuiteOptions): Promise<readonly CaseResu
     reporters: junit === undefined ? [collector] : [collector, ['junit', { outputFile: path.resolve(junit) }]],
     env: {
       MINIPEND_CONFORMANCE_BACKEND: backend,
+      MINIPEND_READINGS: readingsText(options.readings),
       ...(volumes === undefined ? {} : { MINIPEND_NTFS: volumes.ntfs, MINIPEND_FAT: volumes.fat }),
     },
     ...(filter === undefined ? {} : { testNamePattern: new RegExp(filter.replaceAll(/[^\w\s]/g, '\\$&'), 'i') }),

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { type BackendName, inspectInstallation, NotSupportedError } from '../../index.js'
+import { type BackendName, inspectInstallation, NotSupportedError, type ReadingOptions } from '../../index.js'
 import { requirePart } from '../../transport/installation.js'
 import type { CommandContext } from '../command.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
@@ -35,28 +35,23 @@ export interface ValidateOptions {
   readonly stateDir?: string | undefined
   /** windows: for the cases. */
   readonly limitMinutes?: number | undefined
+  /** Of --reading. */
+  readonly reading?: ReadingOptions | undefined
 }
 
 const VOLUMES = ['MINIPEND_NTFS', 'MINIPEND_FAT'] as const
 
 /** @throws NotSupportedError: not Windows */
-export function requireWindows(command: string, platform: NodeJS.Platform, hint: string): void {
+export function requireWindows(command: string, platform: NodeJS.Platform): void {
   if (platform !== 'win32') {
     throw new NotSupportedError(`${command} needs a Windows test machine; this is ${platform}`, {
       operation: command.replace(/:? .*$/, ''),
-      hint,
+      hint:
+        'run it there (docs/VM.md); --dry-run shows here what it would do. ' +
+        'Here there is the model: minipend validate, without --backend',
     })
   }
 }
-
-/** @throws NotSupportedError: not Windows */
-export const requireWindowsLane = (platform: NodeJS.Platform): void =>
-  requireWindows(
-    'validate: --backend windows',
-    platform,
-    'run it there (docs/VM.md); --dry-run shows here what it would do. ' +
-      'Here there is the model: minipend validate, without --backend',
-  )
 
 /** That the options belong together, and for --prepared that the volumes are named. @throws NotSupportedError, InputError */
 export function checkLane(
@@ -75,7 +70,7 @@ export function checkLane(
     }
     return
   }
-  requireWindowsLane(platform)
+  requireWindows('validate: --backend windows', platform)
   const missing = VOLUMES.filter((name) => !/^[A-Z]:$/i.test(environment[name] ?? ''))
   if (missing.length > 0) {
     throw new InputError(`validate: --prepared: ${missing.join(' and ')} must name a spare volume, as in "V:"`, {
@@ -139,7 +134,7 @@ export type LaneParts = Pick<ResultDocument, 'driver' | 'lane' | 'windows' | 'di
 /** @throws InputError when the filter fits no case */
 export function resultDocument(
   { platform }: CommandContext,
-  { backend, filter }: ValidateOptions,
+  { backend, filter, reading }: ValidateOptions,
   cases: readonly CaseResult[],
   started: Date,
   lane: LaneParts,
@@ -160,7 +155,7 @@ export function resultDocument(
       ...{ processors: os.availableParallelism(), memoryBytes: os.totalmem() },
     },
     ...{ windows: lane.windows, diagnosis: lane.diagnosis, driver: lane.driver },
-    ...{ filter: filter ?? null, summary: summaryOf(cases), cases },
+    ...{ filter: filter ?? null, readings: reading ?? {}, summary: summaryOf(cases), cases },
   }
 }
 
@@ -188,7 +183,13 @@ export async function validate(
   suite: Pick<SuiteOptions, 'root' | 'loadVitest'> & { readonly run?: typeof runSuite } = {},
 ): Promise<ExitCode> {
   const { stop, platform } = context
-  const { backend, filter } = options
+  const { backend, filter, reading: readings } = options
+  if (backend === 'windows' && readings !== undefined) {
+    throw new InputError('validate: --reading is for the model: Windows goes by its own', {
+      hint: 'leave it out, or use --backend embedded',
+      exitCode: EXIT.usage,
+    })
+  }
   if (backend === 'windows' && options.prepared !== true) {
     const { validateOnWindows } = await import('./windows-run.js')
     return validateOnWindows(context, options)
@@ -198,7 +199,7 @@ export async function validate(
   const started = new Date()
   const { run = runSuite, root, loadVitest } = suite
   const onCase = failuresTo(context)
-  const cases = await run({ ...{ backend, filter, junit: options.junit, stop, root, loadVitest }, onCase })
+  const cases = await run({ ...{ backend, filter, readings, junit: options.junit, stop, root, loadVitest }, onCase })
   stop.throwIfAborted()
   const lane = backend === 'windows' ? 'vm' : 'embedded'
   const result = resultDocument(context, options, cases, started, { driver, lane })

@@ -6,6 +6,8 @@
 
 #include "flt/recorder.hpp"
 
+#include "core/readings.hpp"
+
 using namespace recorder;
 
 namespace {
@@ -283,6 +285,22 @@ void close(std::shared_ptr<Object> &port) {
 }
 
 } // namespace
+
+/// What a client is told that is one too many [PORT-05].
+TEST(connection_limit_by_each_reading) {
+    constexpr std::pair<const char *, ULONG> ANSWERS[] = {
+        {"count-limit", 0xC0000246}, {"refused", 0xC0000236}, {"access-denied", 0xC0000022}};
+    for (const auto &[value, status] : ANSWERS) {
+        with_port([value = value, status = status](Bench &bench, Driver &) {
+            CHECK_EQ(bench.world.readings->set("connection-limit", value), std::string());
+            std::shared_ptr<Object> port;
+            std::shared_ptr<Object> other;
+            CHECK_EQ(connect(bench, &port), STATUS_SUCCESS);
+            CHECK_EQ(static_cast<ULONG>(connect(bench, &other)), status);
+            close(port);
+        });
+    }
+}
 
 TEST(port_life) {
     const std::string report = with_port([](Bench &bench, Driver &) {

@@ -2,6 +2,7 @@
 //
 // This module provides: tests of messages from the driver to user mode: FltSendMessage and FilterGetMessage [MSG-01..07, USR-03, USR-06, PORT-04].
 
+#include "core/readings.hpp"
 #include "flt/internal.hpp"
 #include "flt/recorder.hpp"
 
@@ -383,6 +384,36 @@ TEST(send_rules) {
                  FltSendMessage(port.driver.filter, &port.client, text, 1, text, &length, nullptr);
              }),
              std::string("UNMODELLED"));
+}
+
+/// MSG-02.
+TEST(a_timeout_of_zero_by_each_reading) {
+    const auto send = [](const char *value, bool somebody_gets) {
+        NTSTATUS status = STATUS_UNSUCCESSFUL;
+        bool waited = false;
+        run_known(Executor::Fibers, [&](Bench &bench) {
+            CHECK_EQ(bench.world.readings->set("send-timeout-zero", value), std::string());
+            Port port(bench);
+            const HANDLE handle = connect();
+            if (somebody_gets) {
+                bench.start("getter", [&] {
+                    waited = bench.wait_until([] { return false; }, 5'000) || port.senders == 1;
+                    alignas(8) char buffer[64] = {};
+                    FilterGetMessage(handle, reinterpret_cast<PFILTER_MESSAGE_HEADER>(buffer), sizeof buffer, nullptr);
+                });
+            }
+            LARGE_INTEGER zero{};
+            char text[] = "x";
+            ++port.senders;
+            status = FltSendMessage(port.driver.filter, &port.client, text, 1, nullptr, nullptr, &zero);
+            --port.senders;
+            CloseHandle(handle);
+            bench.unload(port.driver);
+        });
+        return std::pair(status, waited);
+    };
+    CHECK(send("returns", false) == std::pair(NTSTATUS{STATUS_TIMEOUT}, false));
+    CHECK(send("waits", true) == std::pair(NTSTATUS{STATUS_SUCCESS}, true));
 }
 
 TEST(send_fault_switch) {

@@ -44,6 +44,7 @@ class Driver {
     std::vector<FLT_CONTEXT_REGISTRATION> contexts;
     bool with_query_teardown = true;
     bool with_unload = true;
+    bool with_post = true;
     FLT_OPERATION_REGISTRATION_FLAGS operation_flags = 0;
     USHORT version = FLT_REGISTRATION_VERSION;
     NTSTATUS entry(PDRIVER_OBJECT object);

@@ -77,7 +77,7 @@ TEST(read_ahead) {
         CHECK(check::contains(seen, "READ(I,0x43)@1[4] "));
         CHECK(check::contains(seen, "READ(I,0x43)@1[2]system"));
         read(file, PAGE, 2 * PAGE);
-        CHECK(traced().starts_with("READ(F)@0[null]")); // is there already
+        CHECK(traced().starts_with("READ(F)@1[null]")); // is there already
         sleep_ms(1); // and goes on behind
         close(file);
         traced();
@@ -188,14 +188,14 @@ TEST(a_file_server) {
                     // Not cached yet: turned away, so it comes as an IRP.
                     CHECK_EQ(world().io->server_read(*file, buffer, 4, 0, &iosb), STATUS_SUCCESS);
                     CHECK_EQ(std::string(buffer), std::string("dddd"));
-                    CHECK_EQ(traced(), "MDL_READ(F)@0[null]system=0xC01C0004 READ(I,0x43)@1[irp]system READ(I,0x900)" +
+                    CHECK_EQ(traced(), "MDL_READ(F)@1[null]system=0xC01C0004 READ(I,0x43)@1[irp]system READ(I,0x900)" +
                                            inline_end);
                     CHECK_EQ(world().io->server_read(*file, buffer, 4, 8, &iosb), STATUS_SUCCESS);
                     CHECK_EQ(iosb.Information, 4);
-                    CHECK_EQ(traced(), std::string("MDL_READ(F)@0[null]system MDL_READ_DONE(F)@0[null]system"));
+                    CHECK_EQ(traced(), std::string("MDL_READ(F)@1[null]system MDL_READ_DONE(F)@1[null]system"));
                     CHECK_EQ(mode, KernelMode);
                     CHECK_EQ(world().io->server_write(*file, "mdl", 3, 1, &iosb), STATUS_SUCCESS);
-                    CHECK_EQ(traced(), std::string("MDL_WRITE(F)@0[null]system MDL_WRITE_DONE(F)@0[null]system"));
+                    CHECK_EQ(traced(), std::string("MDL_WRITE(F)@1[null]system MDL_WRITE_DONE(F)@1[null]system"));
                 },
                 world().system_process());
             server.join();

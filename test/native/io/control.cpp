@@ -106,7 +106,7 @@ TEST(device_controls_try_fast_io_first) {
                      STATUS_SUCCESS);
             CHECK(length > 0);
             CHECK_EQ(information, sizeof length);
-            CHECK_EQ(traced(), std::string("IOCTL(F)@0[null]=0xC01C0004 ") +
+            CHECK_EQ(traced(), std::string("IOCTL(F)@1[null]=0xC01C0004 ") +
                                    (ntfs ? "IOCTL(I,0x70)@0[null]" : "IOCTL(I,0x70)@0[irp]"));
             uint32_t number[3] = {};
             CHECK_EQ(device_control(volume, STORAGE_GET_DEVICE_NUMBER, nullptr, 0, number, sizeof number),

@@ -194,7 +194,7 @@ TEST(zw_open_file) {
         CHECK(file->volume->boot);
         CHECK_EQ(ZwClose(handle), STATUS_SUCCESS);
         CHECK_EQ(ZwClose(handle), STATUS_INVALID_HANDLE);
-        CHECK_EQ(traced(), std::string("CREATE(I,0x884)@0[null] CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@0[null]"));
+        CHECK_EQ(traced(), std::string("CREATE(I,0x884)@0[null] CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@1[null]"));
     }));
 }
 

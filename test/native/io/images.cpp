@@ -120,7 +120,7 @@ TEST(image_section) {
         CHECK_EQ(protection, PAGE_RUN);
         CHECK(file.file->native.SectionObjectPointer->ImageSectionObject != nullptr);
         CHECK_EQ(traced(),
-                 std::string("ACQ_SECTION(S)@0[null] QUERY(F)@0[null] READ(I,0x43)@1[null] REL_SECTION(S)@0[null]"));
+                 std::string("ACQ_SECTION(S)@0[null] QUERY(F)@1[null] READ(I,0x43)@1[null] REL_SECTION(S)@0[null]"));
         void *base = nullptr;
         REQUIRE(world().io->map_view(*section, 0, 0, &base) == STATUS_SUCCESS);
         CHECK_EQ(traced(), std::string("READ(I,0x43)@1[null] READ(I,0x43)@1[null] READ(I,0x43)@1[null]"));
@@ -133,7 +133,7 @@ TEST(image_section) {
         CHECK_EQ(traced(), std::string("ACQ_SECTION(S)@0[null] REL_SECTION(S)@0[null]"));
         // The second one's file is closed at once, the first one's when nobody has used the image for a while.
         close(again);
-        CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@0[null]"));
+        CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@1[null]"));
         section.reset();
         close(file);
         CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[null]"));
@@ -144,7 +144,7 @@ TEST(image_section) {
         sleep_ms(500);
         CHECK_EQ(traced(), std::string());
         sleep_ms(1000);
-        CHECK_EQ(traced(), std::string("CLOSE(I,0x404)@0[null]system"));
+        CHECK_EQ(traced(), std::string("CLOSE(I,0x404)@1[null]system"));
     }));
 }
 
@@ -245,7 +245,7 @@ TEST(writing_lets_an_unused_image_go) {
         Opened writer = open(u"D:\\a");
         sleep_ms(100);
         const std::string seen = traced();
-        CHECK(seen.find("CLOSE(I,0x404)@0[null]system") != std::string::npos);
+        CHECK(seen.find("CLOSE(I,0x404)@1[null]system") != std::string::npos);
         CHECK_EQ(write(writer, "DATA", 0x400), STATUS_SUCCESS);
         Image changed(writer); // from the disk, so the cache is written first
         CHECK_EQ(changed.text(0x2000, 4), std::string("DATA"));

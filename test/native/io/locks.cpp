@@ -29,10 +29,10 @@ TEST(locks_go_as_fast_io_first) {
         CHECK_EQ(lock(two, range(5, 1, NOW, SHARED)), STATUS_LOCK_NOT_GRANTED);
         CHECK_EQ(unlock(one, range(0, 9, NOW, EXCLUSIVE)), STATUS_RANGE_NOT_LOCKED);
         CHECK_EQ(unlock(one, range(0, 10, NOW, EXCLUSIVE)), STATUS_SUCCESS);
-        CHECK_EQ(traced(), std::string("LOCK/1(F)@0[null] LOCK/1(F)@0[null]=0xC0000055 LOCK/2(F)@0[null]=0xC000007E "
-                                       "LOCK/2(F)@0[null]"));
+        CHECK_EQ(traced(), std::string("LOCK/1(F)@1[null] LOCK/1(F)@1[null]=0xC0000055 LOCK/2(F)@1[null]=0xC000007E "
+                                       "LOCK/2(F)@1[null]"));
         CHECK_EQ(lock(one, range(-1, 2, NOW, EXCLUSIVE)), static_cast<NTSTATUS>(0xC00001A1)); // past the last byte
-        CHECK_EQ(traced(), std::string("LOCK/1(F)@0[null]=0xC01C0004 LOCK/1(I,0x0)@0[null]=0xC00001A1"));
+        CHECK_EQ(traced(), std::string("LOCK/1(F)@1[null]=0xC01C0004 LOCK/1(I,0x0)@0[null]=0xC00001A1"));
         close(one);
         close(two);
     }));
@@ -80,12 +80,12 @@ TEST(fast_io_asks_about_locks) {
         CHECK_EQ(lock(one, range(0, 5, NOW, EXCLUSIVE)), STATUS_SUCCESS);
         trace(u"D:");
         CHECK_EQ(read(two, 5, 5), std::string("56789"));
-        CHECK_EQ(traced(), std::string("CHECK(F)@0[null] READ(F)@0[null]"));
+        CHECK_EQ(traced(), std::string("CHECK(F)@1[null] READ(F)@1[null]"));
         CHECK_EQ(read(two, 5, 0), std::string("status 0xC0000054"));
-        CHECK_EQ(traced(), std::string("CHECK(F)@0[null]=0xC01C0004 READ(F)@0[null]=0xC01C0004 "
+        CHECK_EQ(traced(), std::string("CHECK(F)@1[null]=0xC01C0004 READ(F)@1[null]=0xC01C0004 "
                                        "READ(I,0x900)@0[null]=0xC0000054"));
         CHECK_EQ(write(two, "z", 0), STATUS_FILE_LOCK_CONFLICT);
-        CHECK_EQ(traced(), std::string("CHECK(F)@0[null]=0xC01C0004 WRITE(F)@0[null]=0xC01C0004 "
+        CHECK_EQ(traced(), std::string("CHECK(F)@1[null]=0xC01C0004 WRITE(F)@1[null]=0xC01C0004 "
                                        "WRITE(I,0xA00)@0[null]=0xC0000054"));
         close(one);
         close(two);
@@ -102,12 +102,12 @@ TEST(a_lock_waits_and_the_unlocker_completes_it) {
             trace_threads(true);
             Overlapped waiting;
             CHECK_EQ(waiting.lock(two, range(0, 1, WAIT, EXCLUSIVE)), STATUS_PENDING);
-            CHECK_EQ(traced(), std::string("LOCK/1(F)@0[null]#client=0xC01C0004"));
+            CHECK_EQ(traced(), std::string("LOCK/1(F)@1[null]#client=0xC01C0004"));
             Worker unlocker("unlocker", [&] { CHECK_EQ(unlock(one, range(0, 10, NOW, EXCLUSIVE)), STATUS_SUCCESS); });
             unlocker.join();
             CHECK_EQ(waiting.wait(), STATUS_SUCCESS);
             // In the unlocker's thread, in the middle of its fast I/O, whichever file system it is.
-            CHECK_EQ(traced(), std::string("LOCK/1(I,0x0)@0[4]#unlocker LOCK/2(F)@0[null]#unlocker"));
+            CHECK_EQ(traced(), std::string("LOCK/1(I,0x0)@0[4]#unlocker LOCK/2(F)@1[null]#unlocker"));
             CHECK_EQ(lock(one, range(0, 10, NOW, EXCLUSIVE)), STATUS_LOCK_NOT_GRANTED);
             close(two);
             close(one);
@@ -182,9 +182,9 @@ TEST(closing_unlocks_all_before_cleanup) {
             CHECK_EQ(hopeless.lock(three, range(0, 100, WAIT, EXCLUSIVE)), STATUS_PENDING);
             traced();
             close(one);
-            CHECK_EQ(traced(), std::string("LOCK/1(I,0x0)@0[4] LOCK/3(F)@0[null] ") +
-                                   (ntfs ? "CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@0[null]"
-                                         : "CLEANUP(I,0x404)@0[irp] CLOSE(I,0x404)@0[irp]"));
+            CHECK_EQ(traced(), std::string("LOCK/1(I,0x0)@0[4] LOCK/3(F)@1[null] ") +
+                                   (ntfs ? "CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@1[null]"
+                                         : "CLEANUP(I,0x404)@0[irp] CLOSE(I,0x404)@1[irp]"));
             CHECK_EQ(waiting.wait(), STATUS_SUCCESS);
             close(three); // what it waited for ends with it
             CHECK_EQ(hopeless.wait(), STATUS_RANGE_NOT_LOCKED);

@@ -12,7 +12,7 @@ namespace {
 
 const std::string CREATE = "CREATE(I,0x884)@0[null]";
 const std::string REPARSED = CREATE; // STATUS_REPARSE is a success
-const std::string CLOSED = " CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@0[null]";
+const std::string CLOSED = " CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@1[null]";
 const std::string SET = "SET(I,0x830)@0[null]";
 
 /// Runs `fn` with the tracing filter on some volumes.
@@ -48,7 +48,7 @@ TEST(open_through_a_link_is_a_second_create) { // SEQ-01
         CHECK_EQ(file.status, STATUS_SUCCESS);
         CHECK_EQ(traced(), REPARSED + " " + CREATE);
         file.close();
-        CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[irp] CLOSE(I,0x404)@0[irp]")); // FAT
+        CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[irp] CLOSE(I,0x404)@1[irp]")); // FAT
     });
 }
 
@@ -63,7 +63,7 @@ TEST(attributes_by_name) { // SEQ-02
         Name name(u"D:\\a");
         FILE_NETWORK_OPEN_INFORMATION network{};
         CHECK_EQ(NtQueryFullAttributesFile(&name.attributes, &network), STATUS_SUCCESS);
-        CHECK_EQ(traced(), std::string("NETWORK_QUERY_OPEN(F)@0[null]"));
+        CHECK_EQ(traced(), std::string("NETWORK_QUERY_OPEN(F)@1[null]"));
         FILE_STAT_INFORMATION stat{};
         IO_STATUS_BLOCK iosb{};
         CHECK_EQ(NtQueryInformationByName(&name.attributes, &iosb, &stat, sizeof stat, FileStatInformation),
@@ -72,16 +72,16 @@ TEST(attributes_by_name) { // SEQ-02
         // FAT has neither: an open, and fast I/O.
         Name fat(u"E:\\a");
         CHECK_EQ(NtQueryFullAttributesFile(&fat.attributes, &network), STATUS_SUCCESS);
-        CHECK_EQ(traced(), "NETWORK_QUERY_OPEN(F)@0[null]=0xC01C0004 " + CREATE +
-                               " QUERY(F)@0[null] CLEANUP(I,0x404)@0[irp] CLOSE(I,0x404)@0[irp]");
+        CHECK_EQ(traced(), "NETWORK_QUERY_OPEN(F)@1[null]=0xC01C0004 " + CREATE +
+                               " QUERY(F)@1[null] CLEANUP(I,0x404)@0[irp] CLOSE(I,0x404)@1[irp]");
         // A link on the way: the short way is turned away, the open goes around.
         Name through(u"D:\\link\\b");
         CHECK_EQ(NtQueryFullAttributesFile(&through.attributes, &network), STATUS_SUCCESS);
         CHECK_EQ(traced(),
-                 "NETWORK_QUERY_OPEN(F)@0[null]=0xC01C0004 " + REPARSED + " " + CREATE + " QUERY(F)@0[null]" + CLOSED);
+                 "NETWORK_QUERY_OPEN(F)@1[null]=0xC01C0004 " + REPARSED + " " + CREATE + " QUERY(F)@1[null]" + CLOSED);
         Name none(u"D:\\none");
         CHECK_EQ(NtQueryFullAttributesFile(&none.attributes, &network), STATUS_OBJECT_NAME_NOT_FOUND);
-        CHECK_EQ(traced(), std::string("NETWORK_QUERY_OPEN(F)@0[null]=0xC0000034"));
+        CHECK_EQ(traced(), std::string("NETWORK_QUERY_OPEN(F)@1[null]=0xC0000034"));
     });
 }
 
@@ -130,7 +130,7 @@ TEST(another_volume_is_found_out_when_its_directory_is_open) { // SEQ-15
         traced();
         for (const ULONG information_class : {FileRenameInformation, FileLinkInformation}) {
             CHECK_EQ(name_target(file, u"E:\\b", information_class), STATUS_NOT_SAME_DEVICE);
-            CHECK_EQ(traced(), CREATE + " CLEANUP(I,0x404)@0[irp] CLOSE(I,0x404)@0[irp]"); // of E:\, on FAT
+            CHECK_EQ(traced(), CREATE + " CLEANUP(I,0x404)@0[irp] CLOSE(I,0x404)@1[irp]"); // of E:\, on FAT
             CHECK_EQ(name_target(file, u"E:\\none\\b", information_class), STATUS_OBJECT_PATH_NOT_FOUND);
             CHECK_EQ(traced(), CREATE + "=0xC000003A");
         }
@@ -185,7 +185,7 @@ TEST(copy_a_file) { // SEQ-20, SEQ-21
         end.EndOfFile = standard.EndOfFile;
         CHECK_EQ(to.set(FileEndOfFileInformation, end), STATUS_SUCCESS);
         CHECK_EQ(traced(),
-                 CREATE + " QUERY(F)@0[null] QUERY(F)@0[null] QUERY_VOLUME(I,0x870)@0[null] " + CREATE + " " + SET);
+                 CREATE + " QUERY(F)@1[null] QUERY(F)@1[null] QUERY_VOLUME(I,0x870)@0[null] " + CREATE + " " + SET);
         char text[16];
         DWORD bytes = 0;
         CHECK(ReadFile(from, text, sizeof text, &bytes, nullptr) != FALSE);
@@ -198,7 +198,7 @@ TEST(copy_a_file) { // SEQ-20, SEQ-21
         to.close();
         CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[null]"));
         io_bench::sleep_ms(1500); // the cache keeps the file object until it is written
-        CHECK(check::contains(traced(), "CLOSE(I,0x404)@0[null]system"));
+        CHECK(check::contains(traced(), "CLOSE(I,0x404)@1[null]system"));
         CHECK_EQ(content(u"D:\\b"), std::string("content"));
     });
 }

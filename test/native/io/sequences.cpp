@@ -38,11 +38,11 @@ TEST(cached_read_on_ntfs) {
         CHECK_EQ(traced(), std::string("READ(I,0x43)@1[irp] READ(I,0x900)@0[null]"));
         CHECK_EQ(read(file, 2, 3), std::string("di"));
         CHECK_EQ(read(file, 2), std::string("sk")); // at the position behind it
-        CHECK_EQ(traced(), std::string("READ(F)@0[null] READ(F)@0[null]"));
+        CHECK_EQ(traced(), std::string("READ(F)@1[null] READ(F)@1[null]"));
         CHECK_EQ(read(file, 2, 12), std::string("status 0xC0000011"));
-        CHECK_EQ(traced(), std::string("READ(F)@0[null]=0xC0000011"));
+        CHECK_EQ(traced(), std::string("READ(F)@1[null]=0xC0000011"));
         close(file);
-        CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@0[null]"));
+        CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@1[null]"));
     }));
 }
 
@@ -54,7 +54,7 @@ TEST(fast_read_misses_the_cache) {
         read(file, 10, 0);
         traced();
         CHECK_EQ(read(file, 2, 8192), std::string("xx"));
-        CHECK_EQ(traced(), std::string("READ(I,0x43)@1[4] READ(F)@0[null]"));
+        CHECK_EQ(traced(), std::string("READ(I,0x43)@1[4] READ(F)@1[null]"));
         close(file);
     }));
 }
@@ -66,13 +66,13 @@ TEST(cached_write_and_lazy_writer) {
         traced();
         CHECK_EQ(write(file, "hello"), STATUS_SUCCESS);
         CHECK_EQ(write(file, " world"), STATUS_SUCCESS);
-        CHECK_EQ(traced(), std::string("WRITE(I,0xA00)@0[null] WRITE(F)@0[null]"));
+        CHECK_EQ(traced(), std::string("WRITE(I,0xA00)@0[null] WRITE(F)@1[null]"));
         CHECK_EQ(size_of(file), 11);
-        CHECK_EQ(traced(), std::string("QUERY(F)@0[null]"));
+        CHECK_EQ(traced(), std::string("QUERY(F)@1[null]"));
         sleep_ms(1500);
         CHECK_EQ(traced(), std::string("WRITE(I,0x43)@0[2]system SET(I,0x42)@0[2]system"));
         close(file);
-        CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@0[null]"));
+        CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[null] CLOSE(I,0x404)@1[null]"));
     }));
 }
 
@@ -85,7 +85,7 @@ TEST(close_waits_for_the_lazy_writer) {
         close(file);
         CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[null]"));
         sleep_ms(1500);
-        CHECK_EQ(traced(), std::string("WRITE(I,0x43)@0[2]system SET(I,0x42)@0[2]system CLOSE(I,0x404)@0[null]system"));
+        CHECK_EQ(traced(), std::string("WRITE(I,0x43)@0[2]system SET(I,0x42)@0[2]system CLOSE(I,0x404)@1[null]system"));
     }));
 }
 
@@ -122,7 +122,7 @@ TEST(fat_completes_with_top_level_irp) {
         char all[256];
         world().io->query_information(*file, all, sizeof all, FileAllInformation, &iosb);
         set_end(file, 3);
-        CHECK_EQ(traced(), std::string("CREATE(I,0x884)@0[null] WRITE(I,0xA00)@0[irp] READ(F)@0[null] QUERY(F)@0[null] "
+        CHECK_EQ(traced(), std::string("CREATE(I,0x884)@0[null] WRITE(I,0xA00)@0[irp] READ(F)@1[null] QUERY(F)@1[null] "
                                        "QUERY(I,0x870)@0[irp] SET(I,0x830)@0[irp]"));
         hold(IRP_MJ_SET_INFORMATION);
         set_end(file, 2);
@@ -131,7 +131,7 @@ TEST(fat_completes_with_top_level_irp) {
         sleep_ms(1500);
         traced();
         close(file);
-        CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[irp] CLOSE(I,0x404)@0[irp]"));
+        CHECK_EQ(traced(), std::string("CLEANUP(I,0x404)@0[irp] CLOSE(I,0x404)@1[irp]"));
     }));
 }
 
@@ -142,7 +142,7 @@ TEST(rename_opens_the_targets_parent) {
         traced();
         CHECK_EQ(rename(file, u"D:\\b"), STATUS_SUCCESS);
         CHECK_EQ(traced(), std::string("CREATE(I,0x884)@0[null] SET(I,0x830)@0[null] CLEANUP(I,0x404)@0[null] "
-                                       "CLOSE(I,0x404)@0[null]"));
+                                       "CLOSE(I,0x404)@1[null]"));
         CHECK_EQ(rename(file, u"c"), STATUS_SUCCESS);
         CHECK_EQ(traced(), std::string("SET(I,0x830)@0[null]"));
         close(file);
@@ -157,7 +157,7 @@ TEST(mapped_file) {
         traced();
         std::shared_ptr<Object> section;
         REQUIRE(world().io->map(*file, 0, true, &section) == STATUS_SUCCESS);
-        CHECK_EQ(traced(), std::string("ACQ_SECTION(S)@0[null] QUERY(F)@0[null] REL_SECTION(S)@0[null]"));
+        CHECK_EQ(traced(), std::string("ACQ_SECTION(S)@0[null] QUERY(F)@1[null] REL_SECTION(S)@0[null]"));
         void *base = nullptr;
         REQUIRE(world().io->map_view(*section, 0, 0, &base) == STATUS_SUCCESS);
         CHECK_EQ(traced(), std::string("READ(I,0x43)@1[null]"));
@@ -178,7 +178,7 @@ TEST(mapped_file) {
         sleep_ms(1500);
         const std::string written = traced(); // by the mapped page writer [SEQ-12]
         CHECK(written.starts_with("ACQ_MOD(S)@0[null]system WRITE(I,0x3)@2["));
-        CHECK(written.ends_with(" REL_MOD(S)@0[null]system CLOSE(I,0x404)@0[null]system"));
+        CHECK(written.ends_with(" REL_MOD(S)@0[null]system CLOSE(I,0x404)@1[null]system"));
         Opened direct = open(u"D:\\a", FILE_OPEN, SYNC | FILE_NO_INTERMEDIATE_BUFFERING, FILE_READ_DATA);
         CHECK_EQ(read(direct, 512, 0), std::string("at last"));
         close(direct);

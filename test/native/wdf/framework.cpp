@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/faults.hpp"
+#include "core/readings.hpp"
 #include "core/registry.hpp"
 #include "ke/pool.hpp"
 #include "wdf/framework.hpp"
@@ -85,6 +86,10 @@ void NTAPI destroy_child(WDFOBJECT object) {
     order += "D" + std::to_string(get_test_context(object)->value);
 }
 
+void NTAPI note_unload(WDFDRIVER) {
+    order += "U";
+}
+
 std::string stop_of(const std::function<void()> &fn) {
     return report_of(check::virtual_world(), [&](World &) { fn(); });
 }
@@ -142,6 +147,24 @@ TEST(driver_object_of_a_minifilter) {
     });
     CHECK(contains(report, "\"stopped\":false"));
     CHECK(contains(report, "\"leaks\":[]"));
+}
+
+/// X18: the documents disagree, so a driver leaves EvtDriverUnload out.
+TEST(miniport_unload_by_each_reading) {
+    for (const bool calls : {false, true}) {
+        order.clear();
+        const std::string report = report_of(check::virtual_world(), [&](World &world) {
+            CHECK_EQ(world.readings->set("miniport-unload", calls ? "calls-driver" : "alone"), std::string());
+            Bound bound(false);
+            WDF_DRIVER_CONFIG config = Bound::minifilter_config();
+            config.EvtDriverUnload = note_unload;
+            CHECK_EQ(bound.create(config), STATUS_SUCCESS);
+            WdfDriverMiniportUnload(WdfGetDriver());
+            bound.unbind();
+        });
+        CHECK(contains(report, "\"stopped\":false"));
+        CHECK_EQ(order, std::string(calls ? "U" : ""));
+    }
 }
 
 TEST(parameters_key) {

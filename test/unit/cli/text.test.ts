@@ -112,14 +112,19 @@ test('a stopped model is shown with its history and its seed', () => {
     rule: 'R',
     call: 'FltX',
     text: 'why',
+    callSite: 'MpPend (pend.c:118)',
+    backtrace: ['MpPend (pend.c:118)', 'MpPostRecord (operations.c:240)'],
+    operation: ['op 1 READ: queued'],
     history: ['one', 'two'],
     seed: '42',
     leaks: ['a'],
+    readings: {},
     waitingForStorage: 0,
   }
   const error = new ModelStoppedError('the model stopped: R', report, { hint: 'look' })
   expect(describeError(error, colors)).toBe(
-    'minipend: the model stopped: R\n  seed: 42\n  what happened last:\n    one\n    two\n  left behind: a\n  what to do: look\n',
+    'minipend: the model stopped: R\n  seed: 42\n  stack:\n    MpPend (pend.c:118)\n    MpPostRecord (operations.c:240)\n' +
+      '  the operation:\n    op 1 READ: queued\n  what happened last:\n    one\n    two\n  left behind: a\n  what to do: look\n',
   )
   expect(errorDocument(error)).toMatchObject({ ok: false, error: { code: 'MODEL_STOPPED', report } })
 })

@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { DOMParser } from '@xmldom/xmldom'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { EXIT, exitCodeOf } from '../../../src/cli/exit-codes.js'
 import { describeError } from '../../../src/cli/problems.js'
 import { type CaseResult, readResultDocument, type ResultDocument } from '../../../src/cli/validate/document.js'
@@ -65,6 +65,32 @@ describe('the command', () => {
     })
     expect(document.driver?.sha256).toMatch(/^[0-9a-f]{64}$/)
     expect(readFileSync(file('out.html'), 'utf8')).toContain('1 passed, 0 failed, 1 skipped')
+  })
+
+  test('passes readings on, to the document too', async () => {
+    const context = testContext({ json: true })
+    const reading = { 'close-irql': 'passive', 'unqueued-pend': 'fatal' } as const
+    const options = { backend: 'embedded', reading, html: file('out.html'), out: file('read.json') } as const
+    let given: unknown
+    const run = (suite: SuiteOptions): Promise<readonly CaseResult[]> => {
+      given = suite.readings
+      return giving(CASE)(suite)
+    }
+    expect(await validate(context, options, { run })).toBe(EXIT.ok)
+    expect(given).toEqual(reading)
+    expect(readResultDocument('compare', file('read.json')).readings).toEqual(reading)
+    expect(readFileSync(file('out.html'), 'utf8')).toContain('close-irql=passive,unqueued-pend=fatal')
+  })
+
+  test('has readings for the model alone', async () => {
+    const environment = { backend: 'windows', reading: { 'close-irql': 'passive' } } as const
+    vi.stubEnv('MINIPEND_NTFS', 'V:')
+    vi.stubEnv('MINIPEND_FAT', 'W:')
+    const context = { ...testContext(), platform: 'win32' } as const
+    const error = await caught(validate(context, environment, { run: giving(CASE) }))
+    vi.unstubAllEnvs()
+    expect(exitCodeOf(error)).toBe(EXIT.usage)
+    expect(messageOf(error)).toContain('validate: --reading is for the model')
   })
 
   test.each(['out', 'html'] as const)('says that --%s cannot be written', async (option) => {

@@ -31,6 +31,15 @@ describe('options of openMinipend', () => {
     [{ backend: 'embedded', processors: 1 }, 'openMinipend: processors: expected an integer from 2 to 64, got 1'],
     [{ backend: 'embedded', load: 'yes' }, 'openMinipend: load: expected true or false, got "yes"'],
     [{ backend: 'embedded', signal: {} }, 'openMinipend: signal: expected an AbortSignal, got an object'],
+    [
+      { backend: 'embedded', readings: { 'close-irq': 'apc' } },
+      'openMinipend: readings.close-irq: unknown key; did you mean "close-irql"? Known keys: read-write-flush, ',
+    ],
+    [
+      { backend: 'embedded', readings: { 'close-irql': 'high' } },
+      'openMinipend: readings["close-irql"]: expected one of "apc", "passive", got "high"',
+    ],
+    [{ backend: 'windows', readings: {} }, "openMinipend: readings: is for backend: 'embedded' only"],
     [{ backend: 'windows', seed: 1 }, "openMinipend: seed: is for backend: 'embedded' only"],
     [{ backend: 'embedded', files: { 'D:': '/no/such/place' } }, 'there is none at /no/such/place'],
     [

@@ -293,6 +293,8 @@ describe('a model that stopped', () => {
       rule: 'VER-04',
       call: 'FltX',
       text: 'freed twice',
+      callSite: 'MpFree (heap.c:7)',
+      operation: ['op 1 READ: freed'],
       history: ['a'],
       seed: '42',
       leaks: [],
@@ -301,6 +303,10 @@ describe('a model that stopped', () => {
     const error: unknown = await mp.attach('D:').catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(ModelStoppedError)
     expect(error).toMatchObject({ code: 'MODEL_STOPPED', report: { rule: 'VER-04', seed: '42', history: ['a'] } })
+    expect(error).toMatchObject({
+      report: { callSite: 'MpFree (heap.c:7)', operation: ['op 1 READ: freed'], backtrace: [] },
+    })
+    expect((error as Error).message).toContain('(in FltX by MpFree (heap.c:7), seed 42)')
   })
 })
 

@@ -5,13 +5,13 @@
 
 #include "core/image.hpp"
 
-#include "core/kept_images.hpp"
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <random>
 #include <utility>
+
+#include "core/symbols.hpp"
 
 #if defined(_WIN32)
 #include <windows.h>
@@ -67,6 +67,9 @@ void *symbol(void *module, const char *name) {
 void close_module(void *module) {
     FreeLibrary(static_cast<HMODULE>(module));
 }
+const void *base_of(const void *) {
+    return nullptr; // reports have no symbols there
+}
 #else
 void *open_module(const files::path &path, std::string *error) {
     void *module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -81,6 +84,11 @@ void *symbol(void *module, const char *name) {
 void close_module(void *module) {
     dlclose(module);
 }
+/// Of the module that this address is in.
+const void *base_of(const void *address) {
+    Dl_info info{};
+    return dladdr(address, &info) != 0 ? info.dli_fbase : nullptr;
+}
 #endif
 
 } // namespace
@@ -89,16 +97,11 @@ Image::Image(std::string path, void *module, PDRIVER_INITIALIZE entry)
     : path_(std::move(path)), module_(module), entry_(entry) {}
 
 Image::~Image() {
-    if (!give_kept_image(module_)) {
-        close_module(module_);
-    }
+    forget_image(base_of(reinterpret_cast<const void *>(entry_)));
+    close_module(module_);
 }
 
 std::unique_ptr<Image> Image::load(const std::string &path, std::string *error) {
-    if (void *kept = take_kept_image(path)) {
-        return std::unique_ptr<Image>(
-            new Image(path, kept, reinterpret_cast<PDRIVER_INITIALIZE>(symbol(kept, "FxDriverEntry"))));
-    }
     const files::path source(reinterpret_cast<const char8_t *>(path.c_str()));
     std::error_code status;
     if (path.empty() || !files::is_regular_file(source, status)) {
@@ -120,7 +123,7 @@ std::unique_ptr<Image> Image::load(const std::string &path, std::string *error) 
             *error = "driver image \"" + path + "\" has no FxDriverEntry; link it with the framework's entry point";
             return nullptr;
         }
-        keep_image(path, module);
+        remember_image(base_of(reinterpret_cast<const void *>(entry)), path);
         return std::unique_ptr<Image>(new Image(path, module, entry));
     } catch (const std::exception &exception) {
         *error = "driver image \"" + path + "\" cannot be copied to the temporary directory: " + exception.what();

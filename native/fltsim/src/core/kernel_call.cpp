@@ -33,13 +33,16 @@ KernelCall::KernelCall(const char *api, KIRQL irql_max) : thread_(executing_for(
         here.scheduler->lock();
     }
     ++thread_.model_depth;
+    if (thread_.image_gone != nullptr) {
+        here.stop("UNL-07 code of an unloaded image", api,
+                  std::string("called by a ") + thread_.image_gone +
+                      ", which nothing has kept in memory since it gave its operation back");
+    }
     if (thread_.irql > irql_max) {
         here.stop("V5 IRQL too high", api,
                   std::string("called at ") + irql_name(thread_.irql) + ", allowed up to " + irql_name(irql_max));
     }
     if (thread_.model_depth == 1) {
-        thread_.at_call = api;
-        thread_.before_call = true;
         here.scheduler->yield();
     }
 }
@@ -50,7 +53,6 @@ KernelCall::~KernelCall() {
     }
     World &here = world();
     if (thread_.model_depth == 1) {
-        thread_.before_call = false;
         here.scheduler->yield();
     }
     if (--thread_.model_depth == 0) {

@@ -4,14 +4,10 @@
 
 #include "core/report.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <utility>
-
-#if defined(__linux__) || defined(__APPLE__)
-#define FLTSIM_BACKTRACE 1
-#include <dlfcn.h>
-#include <execinfo.h>
-#endif
 
 namespace fltsim {
 
@@ -119,7 +115,10 @@ std::string Report::json(uint64_t seed, uint32_t waiting_for_storage) const {
     if (stopped_) {
         json += ",\"thread\":" + json_string(stop_.thread) + ",\"threadId\":" + std::to_string(stop_.thread_id) +
                 ",\"processor\":" + std::to_string(stop_.processor) + ",\"irql\":" + std::to_string(stop_.irql) +
-                ",\"backtrace\":" + quoted_list(stop_.backtrace);
+                ",\"callSite\":" +
+                (stop_.stack.call_site.empty() ? std::string("null") : json_string(stop_.stack.call_site)) +
+                ",\"backtrace\":" + quoted_list(stop_.stack.frames) +
+                ",\"operation\":" + quoted_list(operation_history());
     }
     json += ",\"history\":" + quoted_list(history_);
     json += ",\"seed\":\"" + std::to_string(seed) + "\"";
@@ -130,12 +129,16 @@ std::string Report::json(uint64_t seed, uint32_t waiting_for_storage) const {
 
 std::string Report::text(uint64_t seed) const {
     const std::lock_guard guard(mutex_);
-    std::string text = "fltsim: the world stopped: " + stop_.rule + "\n  call:   " + stop_.call +
-                       "\n  why:    " + stop_.text + "\n  thread: " + stop_.thread + " (" +
-                       std::to_string(stop_.thread_id) + "), processor " + std::to_string(stop_.processor) + ", IRQL " +
-                       std::to_string(stop_.irql) + "\n  seed:   " + std::to_string(seed) + "\n";
-    for (const std::string &frame : stop_.backtrace) {
+    std::string text =
+        "fltsim: the world stopped: " + stop_.rule + "\n  call:   " + stop_.call + "\n  why:    " + stop_.text +
+        (stop_.stack.call_site.empty() ? "" : "\n  from:   " + stop_.stack.call_site) + "\n  thread: " + stop_.thread +
+        " (" + std::to_string(stop_.thread_id) + "), processor " + std::to_string(stop_.processor) + ", IRQL " +
+        std::to_string(stop_.irql) + "\n  seed:   " + std::to_string(seed) + "\n";
+    for (const std::string &frame : stop_.stack.frames) {
         text += "    " + frame + "\n";
+    }
+    for (const std::string &line : operation_history()) {
+        text += "  > " + line + "\n";
     }
     for (const std::string &line : history_) {
         text += "  | " + line + "\n";
@@ -143,26 +146,17 @@ std::string Report::text(uint64_t seed) const {
     return text;
 }
 
-std::vector<std::string> Report::backtrace() {
+std::vector<std::string> Report::operation_history() const {
     std::vector<std::string> lines;
-#if FLTSIM_BACKTRACE
-    void *frames[48];
-    const int count = ::backtrace(frames, 48);
-    for (int index = 2; index < count; ++index) {
-        Dl_info info{};
-        char line[256];
-        if (dladdr(frames[index], &info) != 0 && info.dli_fname != nullptr) {
-            std::string_view file = info.dli_fname;
-            file = file.substr(file.find_last_of('/') + 1);
-            std::snprintf(line, sizeof(line), "%.*s+0x%zx %s", static_cast<int>(file.size()), file.data(),
-                          static_cast<size_t>(static_cast<char *>(frames[index]) - static_cast<char *>(info.dli_fbase)),
-                          info.dli_sname != nullptr ? info.dli_sname : "");
-        } else {
-            std::snprintf(line, sizeof(line), "%p", frames[index]);
-        }
-        lines.emplace_back(line);
+    const size_t at = stop_.text.starts_with("op ") ? 0 : stop_.text.find(" op ") + 1;
+    const size_t digits = at + 3;
+    const size_t end = stop_.text.find_first_not_of("0123456789", digits);
+    if (stop_.text.compare(at, 3, "op ") != 0 || end == digits || end == std::string::npos) {
+        return lines;
     }
-#endif
+    const std::string name = stop_.text.substr(at, end - at) + " ";
+    std::ranges::copy_if(history_, std::back_inserter(lines),
+                         [&](const std::string &line) { return line.starts_with(name); });
     return lines;
 }
 

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/symbols.hpp"
+
 namespace fltsim {
 
 class Report {
@@ -22,7 +24,7 @@ class Report {
         uint64_t thread_id = 0;
         uint32_t processor = 0;
         uint32_t irql = 0;
-        std::vector<std::string> backtrace;
+        CallStack stack;
     };
 
     void note(std::string line);
@@ -35,11 +37,10 @@ class Report {
     /// For stderr.
     std::string text(uint64_t seed) const;
 
-    /// The calling stack, innermost first, as "module+0x123 symbol".
-    static std::vector<std::string> backtrace();
-
   private:
     static constexpr size_t HISTORY_LINES = 400;
+    /// Of the operation that the rule was broken with: its lines of the history. Lock held.
+    std::vector<std::string> operation_history() const;
     mutable std::mutex mutex_;
     std::deque<std::string> history_;
     std::vector<std::string> leaks_;

@@ -10,9 +10,9 @@
 
 #include "core/faults.hpp"
 #include "core/handles.hpp"
+#include "core/readings.hpp"
 #include "core/registry.hpp"
 #include "core/report.hpp"
-#include "core/schedule.hpp"
 #include "core/scheduler.hpp"
 #include "core/thread_impl.hpp"
 #include "core/worlds.hpp"
@@ -71,6 +71,7 @@ World::World(WorldOptions chosen) : options(std::move(chosen)), impl_(std::make_
     registry = std::make_unique<Registry>();
     registry->add_filter_service(u"minipend", u"minipend", u"370199.5", 1);
     faults = std::make_unique<FaultSwitches>();
+    readings = std::make_unique<Readings>();
     handles = std::make_unique<HandleTable>(*this);
     {
         const KernelCall call("world");
@@ -149,18 +150,6 @@ void World::spin_wait(const void *channel, const std::function<bool()> &pred) {
 void World::yield() {
     scheduler->yield();
 }
-void World::plain_access(const void *code) {
-    if (schedule == nullptr || !schedule->wants_plain_access()) {
-        return;
-    }
-    Thread &thread = executing();
-    thread.at_code = code;
-    scheduler->yield();
-    thread.at_code = nullptr;
-}
-void World::reseed(uint64_t seed) {
-    impl_->random.seed(seed);
-}
 void World::queue_dpc(std::function<void()> dpc, uint64_t due_100ns) {
     scheduler->queue_dpc(std::move(dpc), due_100ns);
 }
@@ -232,7 +221,7 @@ Process *World::process_by_id(uint64_t id) {
 }
 std::string World::report_json() {
     std::string json = impl_->report.json(options.seed, waiting_for_storage);
-    json.insert(json.size() - 1, ",\"faults\":" + faults->json());
+    json.insert(json.size() - 1, ",\"faults\":" + faults->json() + ",\"readings\":" + readings->json());
     return json;
 }
 void World::note(std::string line) {
@@ -255,7 +244,7 @@ void World::stop(std::string_view rule, std::string_view call, std::string_view 
     stop.thread_id = thread.borrowed != nullptr ? thread.borrowed->id : thread.id;
     stop.processor = scheduler ? scheduler->current_processor() : 0;
     stop.irql = thread.irql;
-    stop.backtrace = Report::backtrace();
+    stop.stack = current_stack();
     const bool first = impl_->report.stop(std::move(stop));
     if (first && (rule == "HANG" || rule == "DEADLOCK") && io) {
         for (std::string &line : io->describe_outstanding()) {

@@ -32,7 +32,7 @@ class Scheduler;
 class HandleTable;
 class Registry;
 class FaultSwitches;
-class Schedule;
+class Readings;
 namespace io {
 class IoManager;
 }
@@ -75,11 +75,9 @@ class Thread {
     uint32_t spin_locks_held =
         0; ///< kept by the Ke/Ex/Wdf spin-lock calls; checked when a driver callback returns (V15)
     uint32_t driver_depth = 0; ///< nesting of DriverCalls: 0 means no driver frame is on this stack
+    const char *image_gone = nullptr; ///< it is in code of an image that is gone: what it was called for [UNL-07]
     Thread *borrowed = nullptr; ///< a DPC runs as the thread it interrupted: KeGetCurrentThread gives this one
     std::shared_ptr<void> ke_state; ///< the kernel calls' part: which spin locks it holds
-    const char *at_call = nullptr; ///< the scheduling point it is at: before or after this call,
-    bool before_call = true;
-    const void *at_code = nullptr; ///< or at a plain access of the driver, by the address of its code
     void reference();
     void dereference();
     struct Impl;
@@ -152,8 +150,6 @@ struct WorldOptions {
     uint64_t seed = 1;
     bool virtual_clock = false;
     bool threads = false; ///< thread executor
-    bool inline_loop =
-        false; ///< fibers on a virtual clock: the host thread that calls in runs the world while it waits. One at a time
     std::string driver_image;
 };
 
@@ -181,8 +177,6 @@ class World {
     void spin_wait(const void *channel, const std::function<bool()> &pred);
     /// A scheduling point. Callable at any IRQL (at DISPATCH_LEVEL the processor stays with the caller).
     void yield();
-    /// The driver is about to load or store something: a scheduling point if the schedule says so.
-    void plain_access(const void *code);
     /// Runs `dpc` at DISPATCH_LEVEL on some processor, as the thread that processor was running, not before `due_100ns`.
     void queue_dpc(std::function<void()> dpc, uint64_t due_100ns = 0);
     /// Runs `fn` once at interrupt time `due_100ns` on the clock (model lock held, must not block).
@@ -219,12 +213,6 @@ class World {
     /// Reported as a leak by report_json() and, at destroy, on stderr when FLTSIM_LEAKS=print.
     void leak(std::string what);
 
-    // ---- schedules ------------------------------------------------------------------------------------------------
-    /// Decides what runs next, in place of the seed (schedule.hpp). Fibers on a virtual clock only; set while nothing runs.
-    Schedule *schedule = nullptr;
-    /// From now on the world draws as if it had been made with this seed.
-    void reseed(uint64_t seed);
-
     // ---- storage, set and read from host threads too --------------------------------------------------------------
     std::atomic<uint64_t> storage_delay_100ns{0}; ///< of each non-cached request; 0: a default spread
     std::atomic<uint32_t> waiting_for_storage{0}; ///< non-cached requests that the storage has
@@ -240,6 +228,7 @@ class World {
     std::unique_ptr<HandleTable> handles;
     std::unique_ptr<Registry> registry;
     std::unique_ptr<FaultSwitches> faults;
+    std::unique_ptr<Readings> readings; ///< of the documents, core/readings.hpp
     std::unique_ptr<io::IoManager> io;
     std::unique_ptr<flt::FilterManager> flt;
     std::unique_ptr<wdf::Framework> wdf;

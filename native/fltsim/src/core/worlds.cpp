@@ -14,6 +14,7 @@
 
 #include "core/faults.hpp"
 #include "core/handles.hpp"
+#include "core/readings.hpp"
 #include "core/scheduler.hpp"
 #include "fltsim.h"
 
@@ -103,14 +104,6 @@ void release_world_number(uint32_t number) {
     all.free_numbers.push_back(number);
 }
 
-std::shared_ptr<World> make_world(WorldOptions options) {
-    auto made = std::make_shared<World>(std::move(options));
-    Worlds &all = worlds();
-    const std::lock_guard guard(all.mutex);
-    all.live.emplace(made->number, made);
-    return made;
-}
-
 std::shared_ptr<World> world_by_number(uint32_t number) {
     return worlds().find(number);
 }
@@ -139,7 +132,12 @@ FLTSIM_WORLD FltSimCreateWorld(const FLTSIM_OPTIONS *Options, char *Message, siz
         options.virtual_clock = Options->Clock == FLTSIM_CLOCK_VIRTUAL;
         options.threads = Options->Executor == FLTSIM_EXECUTOR_THREADS;
         options.driver_image = Options->DriverImage != nullptr ? Options->DriverImage : "";
-        return make_world(std::move(options))->number;
+        auto made = std::make_shared<World>(std::move(options));
+        const uint32_t number = made->number;
+        Worlds &all = worlds();
+        const std::lock_guard guard(all.mutex);
+        all.live.emplace(number, std::move(made));
+        return number;
     } catch (const std::exception &exception) {
         say(std::string("the world cannot be made: ") + exception.what(), Message, MessageBytes);
     } catch (...) {
@@ -210,6 +208,16 @@ int FltSimSetFault(FLTSIM_WORLD World, const char *Function, uint32_t Skip, uint
     using namespace fltsim;
     const auto world = worlds().find(World);
     return world && Function != nullptr && world->faults->set(Function, Skip, Count) ? 0 : -1;
+}
+
+int FltSimSetReading(FLTSIM_WORLD World, const char *Name, const char *Value, char *Message, size_t MessageBytes) {
+    using namespace fltsim;
+    const auto world = worlds().find(World);
+    const std::string problem = !world                                ? "there is no such world"
+                                : Name == nullptr || Value == nullptr ? "Name or Value is null"
+                                                                      : world->readings->set(Name, Value);
+    say(problem, Message, MessageBytes);
+    return problem.empty() ? 0 : -1;
 }
 
 int FltSimSetStorageDelay(FLTSIM_WORLD World, uint32_t DelayMicroseconds) {

@@ -7,19 +7,21 @@
 
 #include <algorithm>
 
+#include "core/readings.hpp"
+
 namespace fltsim::flt {
 
 namespace {
 
-void send_and_wait(UCHAR major, const std::shared_ptr<io::FileObject> &file, const Instance &above) {
+/// `above`: what only instances below this altitude see.
+void send_and_wait(UCHAR major, const std::shared_ptr<io::FileObject> &file, const std::u16string &above) {
     auto operation = std::make_shared<io::Operation>();
     operation->major = major;
     operation->irp_flags = IRP_CLOSE_OPERATION | IRP_SYNCHRONOUS_API;
     operation->requestor_mode = KernelMode;
     operation->file = file;
     operation->volume = file->volume;
-    const std::u16string altitude = above.altitude;
-    if (call_below(operation, altitude) == STATUS_PENDING) {
+    if (call_below(operation, above) == STATUS_PENDING) {
         world().block(operation.get(), [&] { return operation->state == io::Operation::State::Completed; });
     }
 }
@@ -35,7 +37,10 @@ using namespace fltsim::flt;
 /// callback sets a failing status and Information 0 and returns FLT_POSTOP_FINISHED_PROCESSING. IRQL PASSIVE_LEVEL.
 FLTSIM_KERNEL VOID FLTAPI FltCancelFileOpen(PFLT_INSTANCE Instance, PFILE_OBJECT FileObject) {
     constexpr const char *kApi = "FltCancelFileOpen";
-    KernelCall kernel(kApi, PASSIVE_LEVEL);
+    KernelCall kernel(kApi, APC_LEVEL);
+    if (executing().irql > PASSIVE_LEVEL && reading<CancelOpenIrql>() == CancelOpenIrql::Passive) {
+        bugcheck("V5 IRQL too high", kApi, "called at APC_LEVEL, allowed up to PASSIVE_LEVEL [X06]");
+    }
     const auto instance = instance_of(Instance, kApi);
     const auto file = FileObject ? io::FileObject::from_native(FileObject) : nullptr;
     if (!file) {
@@ -47,7 +52,8 @@ FLTSIM_KERNEL VOID FLTAPI FltCancelFileOpen(PFLT_INSTANCE Instance, PFILE_OBJECT
     const auto &calls = manager().calls;
     const bool in_post_create = std::any_of(calls.begin(), calls.end(), [&](const auto &entry) {
         const CallRecord &call = *entry.second;
-        return call.kind == CallRecord::Kind::Post && call.running && call.thread == &executing() &&
+        const bool by_worker = reading<CancelOpenByWorker>() == CancelOpenByWorker::Allowed && call.queued;
+        return call.kind == CallRecord::Kind::Post && (by_worker || (call.running && call.thread == &executing())) &&
                call.operation->major == IRP_MJ_CREATE && call.operation->file == file && call.instance == instance &&
                NT_SUCCESS(call.operation->io_status.Status) && call.operation->io_status.Status != STATUS_REPARSE;
     });
@@ -56,7 +62,9 @@ FLTSIM_KERNEL VOID FLTAPI FltCancelFileOpen(PFLT_INSTANCE Instance, PFILE_OBJECT
                  "only in the post-create callback of a successful open of this file, once [CRE-02, CRE-04]");
     }
     file->native.Flags |= FO_FILE_OPEN_CANCELLED;
-    send_and_wait(IRP_MJ_CLEANUP, file, *instance);
-    send_and_wait(IRP_MJ_CLOSE, file, *instance);
+    // The file system needs a cleanup in any case: no filter has an altitude below 0.
+    const bool cleanup = reading<CancelledOpenBelow>() == CancelledOpenBelow::CleanupAndClose;
+    send_and_wait(IRP_MJ_CLEANUP, file, cleanup ? instance->altitude : u"0");
+    send_and_wait(IRP_MJ_CLOSE, file, instance->altitude);
     world().flt->file_closed(*file);
 }

@@ -14,6 +14,8 @@
 
 #include <cstring>
 
+#include "core/readings.hpp"
+
 namespace fltsim::flt {
 
 namespace {
@@ -41,6 +43,12 @@ std::string where(const CallRecord &call) {
     return describe(*call.operation) + ", " + describe(*call.instance);
 }
 
+[[noreturn]] void pended_unqueued(const CallRecord &call) {
+    bugcheck("V1 MORE_PROCESSING without queue", "post-operation",
+             where(call) + ": FLT_POSTOP_MORE_PROCESSING_REQUIRED was returned, but no deferred work item "
+                           "took the operation");
+}
+
 void check_status(const CallRecord &call, NTSTATUS before, NTSTATUS after, const char *api) {
     if (call.kind == CallRecord::Kind::Draining || before == after) {
         return;
@@ -64,8 +72,35 @@ void check_status(const CallRecord &call, NTSTATUS before, NTSTATUS after, const
     }
 }
 
+/// POST-31, X04.
+void check_dirty(const CallRecord &call, const char *api) {
+    const FLT_CALLBACK_DATA &data = *call.data;
+    const IO_STATUS_BLOCK &before = call.operation->io_status;
+    const bool changed = std::memcmp(data.Iopb, &call.before, sizeof call.before) != 0;
+    const bool marked = (data.Flags & FLTFL_CALLBACK_DATA_DIRTY) != 0;
+    const bool status_changed =
+        data.IoStatus.Status != before.Status || data.IoStatus.Information != before.Information;
+    if (status_changed && reading<DirtyWithStatus>() == DirtyWithStatus::Forbidden) {
+        if (marked) {
+            bugcheck("V6 DIRTY with a changed IoStatus", api,
+                     where(call) + ": FltSetCallbackDataDirty was called, and IoStatus was changed [X04]");
+        }
+        return;
+    }
+    if (changed && !marked) {
+        bugcheck("V6 Iopb changed without DIRTY", api,
+                 where(call) + ": the parameter block was changed without FltSetCallbackDataDirty");
+    }
+}
+
 /// A while after FLT_POSTOP_MORE_PROCESSING_REQUIRED: the operation must have gone to a work queue [POST-21, SIM-04].
 void watch_unqueued(const std::shared_ptr<CallRecord> &call) {
+    if (reading<UnqueuedPend>() == UnqueuedPend::Allowed) {
+        return;
+    }
+    if (reading<UnqueuedPend>() == UnqueuedPend::Fatal) {
+        pended_unqueued(*call);
+    }
     constexpr uint64_t kGrace100ns = 10'000'000;
     std::weak_ptr<CallRecord> weak = call;
     world().queue_dpc(
@@ -73,12 +108,20 @@ void watch_unqueued(const std::shared_ptr<CallRecord> &call) {
             KernelCall kernel("Filter Verifier");
             const auto late = weak.lock();
             if (late && !late->queued && !late->given_back) {
-                bugcheck("V1 MORE_PROCESSING without queue", "post-operation",
-                         where(*late) + ": FLT_POSTOP_MORE_PROCESSING_REQUIRED was returned, but no deferred work item "
-                                        "took the operation");
+                pended_unqueued(*late);
             }
         },
         world().interrupt_time_100ns() + kGrace100ns);
+}
+
+/// SYNC-06.
+void check_pend_of_synchronized(const CallRecord &call) {
+    if (state_of(*call.operation).frames[call.frame].synchronize &&
+        reading<PendOfSynchronized>() == PendOfSynchronized::Fatal) {
+        bugcheck("SYNC-06 synchronised operation pended", "post-operation",
+                 where(call) + ": its pre-operation returned FLT_PREOP_SYNCHRONIZE; no page says that it may be pended "
+                               "then");
+    }
 }
 
 } // namespace
@@ -124,18 +167,14 @@ std::shared_ptr<CallRecord> open_call(CallRecord::Kind kind, const std::shared_p
 void discard_call(CallRecord &call) {
     auto &m = manager();
     m.calls.erase(call.data);
-    m.memory.release(call.data);
+    m.memory.release(call.data, state_of(*call.operation).number);
     call.data = nullptr;
 }
 
 void close_call(CallRecord &call, const char *api) {
     const FLT_CALLBACK_DATA &data = *call.data;
     io::Operation &operation = *call.operation;
-    const bool changed = std::memcmp(data.Iopb, &call.before, sizeof call.before) != 0;
-    if (changed && (data.Flags & FLTFL_CALLBACK_DATA_DIRTY) == 0) {
-        bugcheck("V6 Iopb changed without DIRTY", api,
-                 where(call) + ": the parameter block was changed without FltSetCallbackDataDirty");
-    }
+    check_dirty(call, api);
     if (data.Thread != reinterpret_cast<PETHREAD>(operation.requestor) ||
         data.RequestorMode != operation.requestor_mode) {
         bugcheck("INFO-03 callback data changed", api, where(call) + ": Thread and RequestorMode may not be changed");
@@ -147,6 +186,10 @@ void close_call(CallRecord &call, const char *api) {
     discard_call(call);
 }
 
+std::string given_back(PFLT_CALLBACK_DATA data) {
+    return "op " + std::to_string(manager().memory.released_tag(data)) + " was given back already";
+}
+
 std::shared_ptr<CallRecord> call_of(PFLT_CALLBACK_DATA data, const char *api) {
     auto &m = manager();
     const auto found = m.calls.find(data);
@@ -154,8 +197,7 @@ std::shared_ptr<CallRecord> call_of(PFLT_CALLBACK_DATA data, const char *api) {
         return found->second;
     }
     bugcheck("V13 callback data not owned", api,
-             m.memory.released(data) ? "the FLT_CALLBACK_DATA was given back already [POST-24]"
-                                     : "the pointer is not a FLT_CALLBACK_DATA");
+             m.memory.released(data) ? given_back(data) + " [POST-24]" : "the pointer is not a FLT_CALLBACK_DATA");
 }
 
 bool run_post(const std::shared_ptr<io::Operation> &operation, size_t index) {
@@ -168,6 +210,7 @@ bool run_post(const std::shared_ptr<io::Operation> &operation, size_t index) {
     FLT_POSTOP_CALLBACK_STATUS result;
     ++instance->running;
     {
+        const IrqlScope irql(callback_irql(*operation, true));
         RelatedObjects objects(*instance, operation->file.get());
         DriverCall driver("post-operation callback");
         result = post(call->data, objects.get(), context, 0);
@@ -180,6 +223,7 @@ bool run_post(const std::shared_ptr<io::Operation> &operation, size_t index) {
             bugcheck("V1 MORE_PROCESSING without queue", "post-operation",
                      where(*call) + ": fast I/O and FS-filter operations cannot be pended [POST-21]");
         }
+        check_pend_of_synchronized(*call);
         if (call->given_back) { // before the callback returned [POST-07]; the data is gone already
             state.frames[index].phase = Frame::Phase::Done;
             world().wake(instance.get());
@@ -274,9 +318,14 @@ void finish(const std::shared_ptr<io::Operation> &operation) {
     world().wake(operation.get());
 }
 
-void complete_pended(const std::shared_ptr<CallRecord> &call, const char *api) {
+void complete_pended(const std::shared_ptr<CallRecord> &call, const char *api, bool by_callback) {
     const auto operation = call->operation;
     call->given_back = true;
+    const bool cancelled =
+        operation->major == IRP_MJ_CREATE && (operation->file->native.Flags & FO_FILE_OPEN_CANCELLED) != 0;
+    if (!by_callback && !cancelled && reading<StatusChangedByWorker>() == StatusChangedByWorker::Ignored) {
+        call->data->IoStatus = operation->io_status;
+    }
     close_call(*call, api);
     if (call->running) {
         return; // run_post() goes on when the callback has returned
@@ -313,9 +362,13 @@ FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPostOperation(PFLT_CALLBACK_DATA Call
     auto &m = manager();
     const auto found = m.calls.find(CallbackData);
     if (found == m.calls.end()) {
+        if (m.memory.released(CallbackData) && reading<DoubleGiveBack>() == DoubleGiveBack::Ignored) {
+            world().note("FltCompletePendedPostOperation of what was given back already: ignored");
+            return;
+        }
         bugcheck("V3 double FltCompletePendedPostOperation", kApi,
                  m.memory.released(CallbackData)
-                     ? "the operation was given back already [POST-23]"
+                     ? given_back(CallbackData) + " [POST-23]"
                      : "the pointer is not the callback data of a pended operation [POST-23]");
     }
     const auto call = found->second;
@@ -326,7 +379,7 @@ FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPostOperation(PFLT_CALLBACK_DATA Call
     if (call->kind == CallRecord::Kind::Pre) {
         bugcheck("V3 FltCompletePendedPostOperation in a pre-operation", kApi, describe(*call->operation));
     }
-    complete_pended(call, kApi);
+    complete_pended(call, kApi, false);
 }
 
 /// IRQL <= APC_LEVEL.
@@ -367,9 +420,10 @@ FLTSIM_KERNEL BOOLEAN FLTAPI FltDoCompletionProcessingWhenSafe(PFLT_CALLBACK_DAT
     }
     call->queued = true;
     *RetPostOperationStatus = FLT_POSTOP_MORE_PROCESSING_REQUIRED;
-    ++call->instance->rundown;
-    queue_work(manager().delayed, [call, CompletionContext, SafePostCallback] {
+    const RoutineHold hold = hold_for_routine(call->instance);
+    queue_work(manager().delayed, [call, hold, CompletionContext, SafePostCallback] {
         FLT_POSTOP_CALLBACK_STATUS result;
+        enter_routine(hold);
         {
             RelatedObjects objects(*call->instance, call->operation->file.get());
             DriverCall driver("safe post-operation callback");
@@ -381,10 +435,9 @@ FLTSIM_KERNEL BOOLEAN FLTAPI FltDoCompletionProcessingWhenSafe(PFLT_CALLBACK_DAT
                          describe(*call->operation) +
                              ": given back by the callback, which then returned FINISHED [SAFE-03]");
             }
-            complete_pended(call, "FltDoCompletionProcessingWhenSafe");
+            complete_pended(call, "FltDoCompletionProcessingWhenSafe", true);
         }
-        --call->instance->rundown;
-        world().wake(call->instance->filter);
+        leave_routine(hold);
     });
     return TRUE;
 }

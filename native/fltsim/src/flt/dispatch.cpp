@@ -10,6 +10,7 @@
 
 #include <cstring>
 
+#include "core/readings.hpp"
 #include "flt/altitude.hpp"
 #include "fs/file_system.hpp"
 
@@ -86,6 +87,22 @@ bool synchronous(const io::Operation &operation) {
     bugcheck(rule, "pre-operation", describe(operation) + ", " + describe(instance) + ": " + text);
 }
 
+bool requests_oplock(const io::Operation &operation) {
+    if (operation.major != IRP_MJ_FILE_SYSTEM_CONTROL || operation.minor != IRP_MN_USER_FS_REQUEST) {
+        return false;
+    }
+    switch (operation.parameters.FileSystemControl.Common.FsControlCode) {
+    case FSCTL_REQUEST_OPLOCK_LEVEL_1:
+    case FSCTL_REQUEST_OPLOCK_LEVEL_2:
+    case FSCTL_REQUEST_BATCH_OPLOCK:
+    case FSCTL_REQUEST_FILTER_OPLOCK:
+    case FSCTL_REQUEST_OPLOCK:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /// SYNC-02, SYNC-03.
 void check_synchronize(io::Operation &operation, const Instance &instance) {
     if (operation.form != io::Form::Irp || is_create(operation)) {
@@ -93,9 +110,10 @@ void check_synchronize(io::Operation &operation, const Instance &instance) {
     }
     const bool notify = operation.major == IRP_MJ_DIRECTORY_CONTROL && operation.minor != IRP_MN_QUERY_DIRECTORY;
     const bool lock = operation.major == IRP_MJ_LOCK_CONTROL && operation.minor == IRP_MN_LOCK;
-    if (notify || lock) {
+    if (notify || lock || requests_oplock(operation)) {
         bad_pre("V22 SYNCHRONIZE not allowed", operation, instance,
-                "FLT_PREOP_SYNCHRONIZE is impossible for directory notifications and byte-range locks");
+                "FLT_PREOP_SYNCHRONIZE is impossible for directory notifications, byte-range locks and requests for an "
+                "oplock");
     }
     const bool read_write = operation.major == IRP_MJ_READ || operation.major == IRP_MJ_WRITE;
     if (read_write && !synchronous(operation)) {
@@ -159,6 +177,7 @@ Outcome run_pre(const std::shared_ptr<io::Operation> &operation, const std::shar
     PVOID context = nullptr;
     ++instance->running;
     {
+        const IrqlScope irql(callback_irql(*operation, false));
         RelatedObjects objects(*instance, operation->file.get());
         DriverCall driver("pre-operation callback");
         status = entry.pre(call->data, objects.get(), &context);
@@ -188,6 +207,9 @@ Outcome run_pre(const std::shared_ptr<io::Operation> &operation, const std::shar
         frame.synchronize = operation->form == io::Form::Irp; // otherwise the same as SUCCESS_WITH_CALLBACK [SYNC-01]
         [[fallthrough]];
     case FLT_PREOP_SUCCESS_WITH_CALLBACK:
+        if (!entry.post && reading<CallbackWithoutPost>() == CallbackWithoutPost::Ignored) {
+            return Outcome::GoOn;
+        }
         if (!entry.post) {
             bad_pre("F5/66 no post-operation registered", *operation, *instance,
                     "the return value asks for a post-operation callback, but none is registered [PRE-02]");
@@ -277,6 +299,13 @@ bool synchronised_post_due(const io::Operation &operation, const OperationState 
 }
 
 } // namespace
+
+KIRQL callback_irql(const io::Operation &operation, bool post) {
+    const bool close =
+        operation.form == io::Form::Irp && operation.major == IRP_MJ_CLOSE && reading<CloseIrql>() == CloseIrql::Apc;
+    const bool fast_io = post && operation.form == io::Form::FastIo && reading<FastIoPostIrql>() == FastIoPostIrql::Apc;
+    return std::max<KIRQL>(executing().irql, close || fast_io ? APC_LEVEL : PASSIVE_LEVEL);
+}
 
 OperationState &state_of(io::Operation &operation) {
     return *static_cast<OperationState *>(operation.flt_state.get());

@@ -83,8 +83,8 @@ void report_item_leaks(const Filter &filter) {
     std::erase_if(m.items, [&](const auto &entry) {
         const DeferredItem &item = entry.second;
         const bool its = item.last_filter == &filter || (last && !item.last_filter);
-        if (!its || item.state == DeferredItem::State::Queued) {
-            return false;
+        if (!its || item.state != DeferredItem::State::Idle) {
+            return false; // its routine has still to free it
         }
         world().leak("filter " + narrow(filter.name) + ": a deferred work item was never freed (V4)");
         m.memory.release(entry.first);

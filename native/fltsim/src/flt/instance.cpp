@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "core/faults.hpp"
+#include "core/readings.hpp"
 #include "flt/altitude.hpp"
 
 namespace fltsim::flt {
@@ -23,6 +24,14 @@ namespace {
 /// Where instance definitions live: the place of Windows 11 24H2 first, then the old one [INF-06].
 std::vector<std::u16string> definition_keys(std::u16string_view service) {
     const std::u16string key = Registry::service_key(service);
+    switch (reading<InstancesKey>()) {
+    case InstancesKey::Both:
+        break;
+    case InstancesKey::Parameters:
+        return {key + u"\\Parameters\\Instances"};
+    case InstancesKey::Service:
+        return {key + u"\\Instances"};
+    }
     return {key + u"\\Parameters\\Instances", key + u"\\Instances"};
 }
 
@@ -201,6 +210,15 @@ void teardown(const std::shared_ptr<Instance> &instance, FLT_INSTANCE_TEARDOWN_F
     instance->state = State::TeardownStart;
     call_teardown(instance, filter.teardown_start, "InstanceTeardownStart", reason);
 
+    const auto routines_left = [&] {
+        return "instance " + describe(*instance) + ": " + std::to_string(instance->queued) +
+               " deferred routine(s) have not returned";
+    };
+    const auto no_routine = [&] { return instance->queued == 0; };
+    if (reading<DrainingWhileQueued>() == DrainingWhileQueued::QueuedFirst &&
+        !wait_for(instance.get(), no_routine, routines_left)) {
+        return;
+    }
     instance->state = State::Draining;
     for (;;) {
         for (const Due &due : take_due(*instance)) {
@@ -217,6 +235,10 @@ void teardown(const std::shared_ptr<Instance> &instance, FLT_INSTANCE_TEARDOWN_F
             return; // the world ends
         }
         instance->state = State::Draining;
+    }
+    if (reading<DeferredReference>() == DeferredReference::Teardown &&
+        !wait_for(instance.get(), no_routine, routines_left)) {
+        return;
     }
 
     instance->state = State::TeardownComplete;

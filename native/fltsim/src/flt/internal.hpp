@@ -68,6 +68,7 @@ struct Driver {
     std::unique_ptr<Image> image; ///< null for a built-in one
     PDRIVER_INITIALIZE entry = nullptr;
     bool busy = false; ///< a load or unload of it is running
+    std::set<Thread *> routines; ///< in a deferred routine of it
 };
 
 /// PFLT_VOLUME: one mount of a volume. A dismount makes a new one.
@@ -91,6 +92,7 @@ struct Instance {
     int running = 0; ///< pre- and post-operation callbacks executing
     int pended = 0; ///< post-operations pended
     int rundown = 0; ///< FltObjectReference, and accepted deferred work items until their routine returned [UNL-07]
+    int queued = 0; ///< accepted deferred work items whose routine has not returned
     Context *context = nullptr;
     std::list<Context *> file_contexts;
     bool deleting() const { return state != State::Attaching && state != State::Active; }
@@ -149,6 +151,7 @@ struct Filter {
     bool started = false;
     bool unregistering = false;
     bool mandatory_unload = false;
+    bool image_gone = false; ///< nothing of it may be called any more
     int references = 0;
     std::vector<std::shared_ptr<Instance>> instances; ///< until they are gone and unreferenced
     PFLT_FILTER handle() { return reinterpret_cast<PFLT_FILTER>(this); }
@@ -276,6 +279,8 @@ void run_in_system_thread(const char *name, const std::function<void()> &fn);
 
 // ---- dispatch.cpp, completion.cpp --------------------------------------------------------------------------------------
 OperationState &state_of(io::Operation &operation);
+/// At which a callback for it runs [X05, X10].
+KIRQL callback_irql(const io::Operation &operation, bool post);
 /// FilterManager::call for an operation that only the instances below an altitude see (empty: all).
 NTSTATUS call_below(const std::shared_ptr<io::Operation> &operation, std::u16string_view above);
 /// New callback data for a call into `instance`.
@@ -286,6 +291,8 @@ std::shared_ptr<CallRecord> open_call(CallRecord::Kind kind, const std::shared_p
 void close_call(CallRecord &call, const char *api);
 /// Takes the data away without looking at it.
 void discard_call(CallRecord &call);
+/// For a report: callback data that is no longer anybody's.
+std::string given_back(PFLT_CALLBACK_DATA data);
 /// The live record of `data`; stops the world when there is none.
 std::shared_ptr<CallRecord> call_of(PFLT_CALLBACK_DATA data, const char *api);
 /// Runs post-operations from OperationState::next upwards until one pends, one must run in the waiting thread, or all are done.
@@ -293,12 +300,22 @@ void advance(const std::shared_ptr<io::Operation> &operation, bool in_waiter);
 /// One post-operation; false when it pended.
 bool run_post(const std::shared_ptr<io::Operation> &operation, size_t frame);
 void run_draining_post(const std::shared_ptr<io::Operation> &operation, size_t frame);
-void complete_pended(const std::shared_ptr<CallRecord> &call, const char *api);
+/// `by_callback`: a post-operation callback has returned FINISHED_PROCESSING for it [SAFE-03].
+void complete_pended(const std::shared_ptr<CallRecord> &call, const char *api, bool by_callback);
 void finish(const std::shared_ptr<io::Operation> &operation);
 
 // ---- workitem.cpp -----------------------------------------------------------------------------------------------------
 void start_workers();
 void queue_work(WorkPool &pool, std::function<void()> job);
+/// What the Filter Manager keeps until a queued routine has returned [UNL-07]; by that reading of the documents that held when it was queued.
+struct RoutineHold {
+    std::shared_ptr<Instance> instance;
+    bool rundown = false;
+};
+RoutineHold hold_for_routine(const std::shared_ptr<Instance> &instance);
+/// Around the routine itself.
+void enter_routine(const RoutineHold &hold);
+void leave_routine(const RoutineHold &hold);
 /// Whether a post-operation may be handed to a worker now [POST-10..14, SIM-06].
 NTSTATUS may_post(const CallRecord &call);
 

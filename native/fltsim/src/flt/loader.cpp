@@ -51,6 +51,15 @@ void remove_driver(Driver *driver) {
     m.drivers.erase(found);
 }
 
+/// Deferred routines that nothing holds any more [UNL-07] are on their way out of the image: it stays for their return, not for another call.
+void leave_image(Driver &driver, Filter &filter) {
+    filter.image_gone = true;
+    for (Thread *thread : driver.routines) {
+        thread->image_gone = "deferred routine";
+    }
+    world().block(&driver, [&] { return driver.routines.empty(); });
+}
+
 /// Runs DriverEntry; on failure nothing of the driver may be left [REG-09].
 NTSTATUS start(std::unique_ptr<Driver> owned) {
     auto &m = manager();
@@ -179,6 +188,7 @@ NTSTATUS FilterManager::unload(std::u16string_view filter_name, bool mandatory) 
             "the image goes now, but the filter is still registered: its callbacks would run in an unloaded image");
     }
     world().note("driver " + narrow(driver->service) + ": unloaded");
+    leave_image(*driver, *filter);
     remove_driver(driver);
     return STATUS_SUCCESS;
 }

@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "core/faults.hpp"
+#include "core/readings.hpp"
 #include "ke/state.hpp"
 
 namespace fltsim::flt {
@@ -201,7 +202,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSendMessage(PFLT_FILTER Filter, PFLT_PORT *Clie
     if (ReplyBuffer || ReplyLength) {
         unmodelled(kApi, "a message that wants a reply");
     }
-    if (Timeout && Timeout->QuadPart == 0) {
+    const bool zero = Timeout && Timeout->QuadPart == 0;
+    if (zero && reading<SendTimeoutZero>() == SendTimeoutZero::Fatal) {
         bugcheck("MSG-02 timeout of zero", kApi,
                  "the documents disagree whether 0 waits for ever or not at all: pass null or a time");
     }
@@ -213,7 +215,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSendMessage(PFLT_FILTER Filter, PFLT_PORT *Clie
         return STATUS_PORT_DISCONNECTED;
     }
     ++connection->senders;
-    const NTSTATUS status = send(connection, SenderBuffer, SenderBufferLength, Timeout);
+    const NTSTATUS status = send(connection, SenderBuffer, SenderBufferLength,
+                                 zero && reading<SendTimeoutZero>() == SendTimeoutZero::Waits ? nullptr : Timeout);
     --connection->senders;
     world().wake(connection.get());
     return status;

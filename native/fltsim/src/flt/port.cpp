@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "core/faults.hpp"
+#include "core/readings.hpp"
 
 namespace fltsim::flt {
 
@@ -125,7 +126,14 @@ NTSTATUS FilterManager::connect_port(std::u16string_view port_name, const void *
     }
     const auto port = *found;
     if (port->connections >= port->max_connections) {
-        return STATUS_CONNECTION_COUNT_LIMIT;
+        switch (reading<ConnectionLimit>()) { // PORT-05
+        case ConnectionLimit::CountLimit:
+            return STATUS_CONNECTION_COUNT_LIMIT;
+        case ConnectionLimit::Refused:
+            return static_cast<NTSTATUS>(0xC0000236); // STATUS_CONNECTION_REFUSED
+        case ConnectionLimit::AccessDenied:
+            return STATUS_ACCESS_DENIED;
+        }
     }
     ++port->connections;
     auto connection = std::make_shared<Connection>();

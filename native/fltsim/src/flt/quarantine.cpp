@@ -72,7 +72,7 @@ void *Quarantine::allocate(size_t bytes, const char *what, unsigned char fill) {
     } else {
         header = static_cast<Header *>(::operator new(sizeof(Header) + bytes));
     }
-    new (header) Header{bytes, what, used_, nullptr};
+    new (header) Header{bytes, what, used_, nullptr, 0};
     if (used_ != nullptr) {
         used_->previous = header;
     }
@@ -80,8 +80,9 @@ void *Quarantine::allocate(size_t bytes, const char *what, unsigned char fill) {
     return std::memset(header + 1, fill, bytes);
 }
 
-void Quarantine::release(void *block) {
+void Quarantine::release(void *block, uint64_t tag) {
     Header *header = static_cast<Header *>(block) - 1;
+    header->tag = tag;
     (header->previous != nullptr ? header->previous->next : used_) = header->next;
     if (header->next != nullptr) {
         header->next->previous = header->previous;
@@ -98,6 +99,11 @@ bool Quarantine::released(const void *block) const {
     return std::ranges::any_of(released_, [&](const Header *header) { return header + 1 == block; });
 }
 
+uint64_t Quarantine::released_tag(const void *block) const {
+    const auto found = std::ranges::find_if(released_, [&](const Header *header) { return header + 1 == block; });
+    return found == released_.end() ? 0 : (*found)->tag;
+}
+
 void Quarantine::check_all() {
     while (!released_.empty()) {
         evict(true);
@@ -108,6 +114,7 @@ void Quarantine::evict(bool check) {
     Header *header = released_.front();
     released_.pop_front();
     const char *what = header->what;
+    const uint64_t tag = header->tag;
     const auto *bytes = reinterpret_cast<const unsigned char *>(header + 1);
     ASAN_UNPOISON_MEMORY_REGION(bytes, header->bytes);
     const bool touched = check && !is_filled(bytes, header->bytes, kPoison);
@@ -118,7 +125,8 @@ void Quarantine::evict(bool check) {
     }
     if (touched) {
         bugcheck("V13 memory written after it was given back", what,
-                 std::string("the driver wrote to a ") + what + " that was no longer its own");
+                 std::string("the driver wrote to a ") + what + " that was no longer its own" +
+                     (tag == 0 ? "" : ", of op " + std::to_string(tag) + " "));
     }
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <vector>
 
@@ -16,10 +17,12 @@ class Quarantine {
     ~Quarantine();
     /// Never null; filled with `fill`.
     void *allocate(size_t bytes, const char *what, unsigned char fill = 0);
-    /// Poisons the block. It must come from allocate() and not be released yet.
-    void release(void *block);
+    /// Poisons the block. It must come from allocate() and not be released yet. `tag`: what released_tag() shall say of it.
+    void release(void *block, uint64_t tag = 0);
     /// Whether the address is a block that was released and is still in quarantine.
     bool released(const void *block) const;
+    /// Of a released block; 0: there is none.
+    uint64_t released_tag(const void *block) const;
     /// Lets every released block go, and looks at it: a driver goes.
     void check_all();
 
@@ -30,6 +33,7 @@ class Quarantine {
         const char *what;
         Header *next;
         Header *previous;
+        uint64_t tag;
     };
     /// Blocks of one size that wait for their next use.
     struct Spare {

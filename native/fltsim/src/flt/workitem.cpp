@@ -10,6 +10,7 @@
 #include "flt/internal.hpp"
 
 #include "core/faults.hpp"
+#include "core/readings.hpp"
 
 namespace fltsim::flt {
 
@@ -50,13 +51,50 @@ void queue_work(WorkPool &pool, std::function<void()> job) {
     world().wake(&pool);
 }
 
-NTSTATUS may_post(const CallRecord &call) {
-    const io::Operation &operation = *call.operation;
-    if (call.instance->deleting() || call.instance->filter->unregistering) {
-        return STATUS_FLT_DELETING_OBJECT; // POST-14
+namespace {
+
+/// POST-10, X02.
+NTSTATUS answer_to_non_irp() {
+    switch (reading<QueueOfNonIrp>()) {
+    case QueueOfNonIrp::NotSafe:
+        return STATUS_FLT_NOT_SAFE_TO_POST_OPERATION;
+    case QueueOfNonIrp::InvalidParameter:
+        return STATUS_INVALID_PARAMETER;
+    case QueueOfNonIrp::InvalidDeviceRequest:
+        return STATUS_INVALID_DEVICE_REQUEST;
+    case QueueOfNonIrp::Accepted:
+        break;
     }
+    return STATUS_SUCCESS;
+}
+
+/// What some readings refuse and others take.
+bool refused_by_reading(const CallRecord &call) {
+    switch (call.operation->major) {
+    case IRP_MJ_READ:
+    case IRP_MJ_WRITE:
+    case IRP_MJ_FLUSH_BUFFERS:
+        if (reading<ReadWriteFlush>() == ReadWriteFlush::Refused) {
+            return true;
+        }
+        break;
+    case IRP_MJ_CREATE:
+        return reading<PendedCreate>() == PendedCreate::Refused;
+    default:
+        break;
+    }
+    return reading<PendOfSynchronized>() == PendOfSynchronized::Refused &&
+           state_of(*call.operation).frames[call.frame].synchronize;
+}
+
+/// The tests that look at the operation and its thread.
+NTSTATUS safe_to_post(const CallRecord &call) {
+    const io::Operation &operation = *call.operation;
     if (operation.form != io::Form::Irp) {
-        return STATUS_FLT_NOT_SAFE_TO_POST_OPERATION; // POST-10
+        return answer_to_non_irp();
+    }
+    if (refused_by_reading(call)) {
+        return STATUS_FLT_NOT_SAFE_TO_POST_OPERATION;
     }
     if ((operation.irp_flags & IRP_PAGING_IO) != 0) {
         return STATUS_FLT_NOT_SAFE_TO_POST_OPERATION; // POST-11
@@ -65,6 +103,46 @@ NTSTATUS may_post(const CallRecord &call) {
         return STATUS_FLT_NOT_SAFE_TO_POST_OPERATION; // POST-12
     }
     return STATUS_SUCCESS;
+}
+
+} // namespace
+
+RoutineHold hold_for_routine(const std::shared_ptr<Instance> &instance) {
+    const bool rundown = reading<DeferredReference>() != DeferredReference::GivenBack;
+    instance->rundown += rundown ? 1 : 0;
+    ++instance->queued;
+    return {instance, rundown};
+}
+
+void enter_routine(const RoutineHold &hold) {
+    const Filter &filter = *hold.instance->filter;
+    if (filter.image_gone) {
+        bugcheck("UNL-07 code of an unloaded image", "system worker",
+                 "a deferred routine of " + narrow(filter.name) +
+                     " has still to run; its operation was given back, and nothing has kept the image since");
+    }
+    filter.driver->routines.insert(&executing());
+}
+
+void leave_routine(const RoutineHold &hold) {
+    Filter &filter = *hold.instance->filter;
+    filter.driver->routines.erase(&executing());
+    executing().image_gone = nullptr;
+    world().wake(filter.driver);
+    --hold.instance->queued;
+    hold.instance->rundown -= hold.rundown ? 1 : 0;
+    world().wake(&filter);
+    world().wake(hold.instance.get());
+}
+
+NTSTATUS may_post(const CallRecord &call) {
+    const NTSTATUS deleting = call.instance->deleting() || call.instance->filter->unregistering
+                                  ? STATUS_FLT_DELETING_OBJECT // POST-14
+                                  : STATUS_SUCCESS;
+    const NTSTATUS safe = safe_to_post(call);
+    const bool deleting_first = reading<RefusalOrder>() == RefusalOrder::DeletingFirst;
+    const NTSTATUS first = deleting_first ? deleting : safe;
+    return NT_SUCCESS(first) ? (deleting_first ? safe : deleting) : first;
 }
 
 namespace {
@@ -156,11 +234,12 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltQueueDeferredIoWorkItem(PFLT_DEFERRED_IO_WORKIT
     item.state = DeferredItem::State::Queued;
     item.last_filter = call->instance->filter;
     const auto instance = call->instance;
-    ++instance->rundown;
+    const RoutineHold hold = hold_for_routine(instance);
     world().note(describe(*call->operation) + ": queued by " + describe(*instance) +
                  (QueueType == CriticalWorkQueue ? ", critical" : ", delayed"));
     queue_work(QueueType == CriticalWorkQueue ? m.critical : m.delayed, [=] {
         item_of(FltWorkItem, "system worker").state = DeferredItem::State::Running;
+        enter_routine(hold);
         {
             DriverCall driver("deferred work item routine");
             WorkerRoutine(FltWorkItem, Data, Context);
@@ -169,8 +248,7 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltQueueDeferredIoWorkItem(PFLT_DEFERRED_IO_WORKIT
         if (left != manager().items.end() && left->second.state == DeferredItem::State::Running) {
             left->second.state = DeferredItem::State::Idle;
         }
-        --instance->rundown;
-        world().wake(instance->filter);
+        leave_routine(hold);
     });
     return STATUS_SUCCESS;
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: what happens to a machine from outside a driver and its client (fltsim.h): a service that is stopped, a volume that is
+// This module provides: what happens to a machine from outside a driver and its client (fltsim.h): a service that is set up and stopped, a volume that is
 // dismounted, a thread that is terminated, a trace session.
 
 #include "fltsim.h"
 
 #include "core/faults.hpp"
+#include "core/registry.hpp"
 #include "flt/filter_manager.hpp"
 #include "ke/trace.hpp"
 #include "user/entry.hpp"
@@ -22,6 +23,16 @@ std::u16string widen(const char *text) {
 } // namespace
 
 extern "C" {
+
+int FltSimSetServiceParameter(FLTSIM_WORLD World, const char *Service, const char *Name, uint32_t Value) {
+    if (Service == nullptr || Name == nullptr) {
+        return -1;
+    }
+    return in_world(World, "NtSetValueKey", [&](fltsim::World &w) {
+        w.registry->set(Registry::service_key(widen(Service)) + u"\\Parameters", widen(Name), Value);
+        return true;
+    });
+}
 
 int FltSimStopService(FLTSIM_WORLD World, const char *Service, int32_t *Status) {
     if (Service == nullptr || Status == nullptr) {

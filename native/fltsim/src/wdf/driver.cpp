@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/faults.hpp"
+#include "core/readings.hpp"
 #include "core/registry.hpp"
 
 namespace fltsim::wdf {
@@ -125,9 +126,12 @@ NTSTATUS NTAPI driver_create(PWDF_DRIVER_GLOBALS globals, PDRIVER_OBJECT driver_
     if (client.driver == nullptr) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    if ((config->DriverInitFlags & WdfDriverInitNoDispatchOverride) == 0) {
+    const bool overrides = (config->DriverInitFlags & WdfDriverInitNoDispatchOverride) == 0;
+    if (overrides) {
         override_driver_object(*driver_object, *config);
-        client.driver->unload = config->EvtDriverUnload; // KMDF-04: stored in this case only
+    }
+    if (overrides || reading<MiniportUnload>() == MiniportUnload::CallsDriver) {
+        client.driver->unload = config->EvtDriverUnload; // KMDF-04: in the source stored in the first case only
     }
     client.globals.Driver = static_cast<WDFDRIVER>(client.driver->handle());
     client.globals.DriverFlags |= config->DriverInitFlags;
