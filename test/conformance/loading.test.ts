@@ -57,9 +57,9 @@ const STEPS: readonly Step[] = [
       STATUS_FLT_DELETING_OBJECT: 0x801f000b,
     },
   },
-  { ids: 'REG-09 T18', call: 'FltBuildDefaultSecurityDescriptor', statuses: NO_RESOURCES },
+  { ids: 'REG-09 KMDF-07 T18', call: 'FltBuildDefaultSecurityDescriptor', statuses: NO_RESOURCES },
   {
-    ...{ ids: 'REG-09 T18', call: 'FltStartFiltering' },
+    ...{ ids: 'REG-09 KMDF-07 T18', call: 'FltStartFiltering' },
     statuses: {
       ...NO_RESOURCES,
       STATUS_INVALID_PARAMETER: 0x80070057,
@@ -225,7 +225,7 @@ describe('unloading', () => {
   )
 
   conformanceOf(
-    'T28 UNL-05',
+    'T28 T40 KMDF-06 UNL-05',
     'and loading again and again leaves nothing behind',
     async () => {
       const backend = closing(await openModel())

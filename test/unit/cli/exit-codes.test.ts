@@ -27,7 +27,16 @@ test('the table, the help and docs/CLI.md say the same', () => {
   expect(EXIT_CODES.map(({ code }) => code).sort()).toEqual(Object.values(EXIT).sort())
 })
 
-const report = { stopped: true, backtrace: [], operation: [], history: [], seed: '1', leaks: [], readings: {}, waitingForStorage: 0 }
+const report = {
+  stopped: true,
+  backtrace: [],
+  operation: [],
+  history: [],
+  seed: '1',
+  leaks: [],
+  readings: {},
+  waitingForStorage: 0,
+}
 test.each([
   [new InputError('no such file'), EXIT.input],
   [new InvalidRuleError('rules[0]', 'bad'), EXIT.input],
