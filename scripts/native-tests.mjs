@@ -41,9 +41,8 @@ export function output(command, args, options = {}) {
   return result.stdout
 }
 
-/** Builds the tests, the model and the driver image, the last two with counters. MINIPEND_NO_BUILD=1: what is there is good enough. */
-export function buildTests() {
-  if (process.env['MINIPEND_NO_BUILD'] === '1') return
+/** Prepares that build; then it is known how the driver is compiled. */
+export function configureTests() {
   if (!existsSync(path.join(buildDir, 'CMakeCache.txt'))) {
     output('cmake', [
       ...['-S', paths.nativeDir, '-B', buildDir, '-DCMAKE_BUILD_TYPE=Debug', '-DMINIPEND_TESTS=ON'],
@@ -52,6 +51,12 @@ export function buildTests() {
       `-DCMAKE_CXX_COMPILER=clang++-${llvmMajor}`,
     ])
   }
+}
+
+/** Builds the tests, the model and the driver image, the last two with counters. MINIPEND_NO_BUILD=1: what is there is good enough. */
+export function buildTests() {
+  if (process.env['MINIPEND_NO_BUILD'] === '1') return
+  configureTests()
   output('cmake', ['--build', buildDir, '--parallel', String(jobs), '--target', 'minipend_native_tests'])
 }
 

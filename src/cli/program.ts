@@ -14,6 +14,7 @@ import { describeError, errorDocument } from './problems.js'
 import { run } from './run/run.js'
 import { instances, rules, type RulesOptions, stat } from './running-driver.js'
 import type { SignOptions } from './sign/sign.js'
+import type { ExploreOptions } from './explore/explore.js'
 import { toJson } from './terminal.js'
 import type { UndoOptions } from './windows/undo-command.js'
 import { traffic, type TrafficCommandOptions } from './traffic.js'
@@ -27,6 +28,7 @@ Examples:
   minipend traffic editor-save           what an editor does to save a file, again and again, through the driver
   minipend validate --html result.html   the conformance cases, with a page about what became of each
   minipend validate --backend windows --dry-run     what a run on a Windows test machine would do to it
+  minipend explore --strategy pct        schedules of the driver's threads inside the model, until one fails
   minipend doctor                        what works on this machine, and what to do about the rest
   minipend stat --watch                  on a Windows test machine: what is held, refused and why
 
@@ -36,6 +38,9 @@ What is held has already taken effect in the file system; only the caller does n
 
 /** This package's version. */
 export const packageVersion = (): string => packageManifest().version
+
+/** As in explore/explore.ts, which is loaded when it is wanted. */
+const EXPLORE_STRATEGIES = ['random', 'pct', 'exhaustive']
 
 interface JsonOption {
   readonly json?: boolean
@@ -199,6 +204,39 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
     .argument('<second>', 'another')
     .action((first: string, second: string, _options: JsonOption, command: Command) => {
       outcome.exitCode = compare(contextFor(command), first, second)
+    })
+
+  add('explore', 'scenarios inside the model, with one schedule of their threads after the other, until one fails')
+    .option('--scenario <name...>', 'these; --list names them (default: all)')
+    .addOption(
+      new Option('--strategy <name>', 'how schedules are chosen').choices(EXPLORE_STRATEGIES).default('random'),
+    )
+    .option('--schedules <count>', 'of each scenario', integerOption(1, 1_000_000_000), 2000)
+    .option('--seed <number>', "the first schedule's; the next one's is one more (default: 1)", seedOption)
+    .option('--depth <number>', 'pct: how many moments have to come together (default: 3)', integerOption(1, 32))
+    .option(
+      '--delays <count>',
+      'exhaustive: at most so many decisions that are no defaults (default: 2)',
+      integerOption(0, 16),
+    )
+    .addOption(
+      new Option('--preemptions <count>', 'exhaustive: at most so many preemptions, and every order of what waits')
+        .argParser(integerOption(0, 16))
+        .conflicts('delays'),
+    )
+    .option('--jobs <count>', 'processes (default: as many as there are processors)', integerOption(1, 64))
+    .option(
+      '--plain-accesses [n]',
+      "one in n of the driver's loads and stores is a scheduling point",
+      integerOption(1, 1_000_000),
+    )
+    .option('--replay <text>', 'one schedule: SCENARIO/SEED/DECISIONS as a failure shows it, or a file with it')
+    .option('--shrink', 'with --replay: remove decisions as long as it fails')
+    .option('--list', 'the scenarios')
+    .option('--out <file>', 'the result as one JSON document')
+    .action(async (options: ExploreOptions, command: Command) => {
+      const { explore } = await import('./explore/explore.js')
+      outcome.exitCode = await explore(contextFor(command), options)
     })
 
   add('sign', 'a driver package with a test signature: image, catalog, and the certificate for a test machine')

@@ -58,14 +58,15 @@ test('says of cases that fail, are skipped or do not load what became of them', 
   writeFileSync(path.join(cases, 'b.test.ts'), `throw new Error('it does not load')`)
   const script = path.join(directory, 'run.ts')
   const suite = pathToFileURL(path.join(root, 'src', 'cli', 'validate', 'suite.ts')).href
-  const options = `{ backend: 'embedded', stop: new AbortController().signal, onCase: () => {}, root: ${JSON.stringify(directory)} }`
+  const options = `{ backend: 'embedded', stop: new AbortController().signal, onCase: () => {}, onStart: (name) => started.push(name), root: ${JSON.stringify(directory)} }`
   writeFileSync(
     script,
     `import { runSuite } from ${JSON.stringify(suite)}
-     runSuite(${options}).then((cases) => process.stdout.write(JSON.stringify(cases)))`,
+     const started = []
+     runSuite(${options}).then((cases) => process.stdout.write(JSON.stringify({ cases, started })))`,
   )
   const ran = node('--import', 'tsx', script)
-  const found = JSON.parse(ran.out) as CaseResult[]
+  const { cases: found, started } = JSON.parse(ran.out) as { cases: CaseResult[]; started: string[] }
   expect(ran.status, 'vitest does not decide').toBe(0)
   expect(found).toMatchObject([
     { topic: 'topic', name: 'passes', outcome: 'passed', ids: ['POST-27'], file: 'test/conformance/a.test.ts' },
@@ -73,5 +74,6 @@ test('says of cases that fail, are skipped or do not load what became of them', 
     { topic: 'topic', name: 'is skipped', outcome: 'skipped' },
     { topic: 'test/conformance/b.test.ts', name: 'the file runs', outcome: 'failed', error: 'it does not load' },
   ])
+  expect(started).toEqual(expect.arrayContaining(['topic: passes', 'topic: fails']))
   expect(found[1]?.error).toContain('expected 1 to be 2')
 })

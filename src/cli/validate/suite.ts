@@ -49,25 +49,24 @@ async function vitestOf(load: () => Promise<typeof import('vitest/node')>): Prom
   }
 }
 
-/** @throws InstallationError when vitest or the cases are missing */
-export async function runSuite(options: SuiteOptions): Promise<readonly CaseResult[]> {
-  const {
-    backend,
-    filter,
-    junit,
-    stop,
-    volumes,
-    root = PACKAGE_ROOT,
-    loadVitest = () => import('vitest/node'),
-  } = options
-  const directory = path.join(root, 'test', 'conformance')
-  if (!existsSync(directory)) {
+/** vitest, when it and the cases are there. @throws InstallationError */
+export async function requireSuite(
+  root = PACKAGE_ROOT,
+  loadVitest: () => Promise<typeof import('vitest/node')> = () => import('vitest/node'),
+): Promise<typeof import('vitest/node')> {
+  if (!existsSync(path.join(root, 'test', 'conformance'))) {
     throw new InstallationError('BUILD_MISSING', 'validate: the conformance cases (test/conformance) are not here', {
       operation: 'validate',
       hint: CLONE,
     })
   }
-  const { createVitest } = await vitestOf(loadVitest)
+  return vitestOf(loadVitest)
+}
+
+/** @throws InstallationError when vitest or the cases are missing */
+export async function runSuite(options: SuiteOptions): Promise<readonly CaseResult[]> {
+  const { backend, filter, junit, stop, volumes, root = PACKAGE_ROOT, loadVitest } = options
+  const { createVitest } = await requireSuite(root, loadVitest)
   const wanted = filter?.toLowerCase()
   const collector = new Collector(
     (result) => wanted === undefined || nameOf(result).toLowerCase().includes(wanted),

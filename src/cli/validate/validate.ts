@@ -42,16 +42,23 @@ export interface ValidateOptions {
 const VOLUMES = ['MINIPEND_NTFS', 'MINIPEND_FAT'] as const
 
 /** @throws NotSupportedError: not Windows */
-export function requireWindows(command: string, platform: NodeJS.Platform): void {
+export function requireWindows(command: string, platform: NodeJS.Platform, hint: string): void {
   if (platform !== 'win32') {
     throw new NotSupportedError(`${command} needs a Windows test machine; this is ${platform}`, {
       operation: command.replace(/:? .*$/, ''),
-      hint:
-        'run it there (docs/VM.md); --dry-run shows here what it would do. ' +
-        'Here there is the model: minipend validate, without --backend',
+      hint,
     })
   }
 }
+
+/** @throws NotSupportedError: not Windows */
+export const requireWindowsLane = (platform: NodeJS.Platform): void =>
+  requireWindows(
+    'validate: --backend windows',
+    platform,
+    'run it there (docs/VM.md); --dry-run shows here what it would do. ' +
+      'Here there is the model: minipend validate, without --backend',
+  )
 
 /** That the options belong together, and for --prepared that the volumes are named. @throws NotSupportedError, InputError */
 export function checkLane(
@@ -70,7 +77,7 @@ export function checkLane(
     }
     return
   }
-  requireWindows('validate: --backend windows', platform)
+  requireWindowsLane(platform)
   const missing = VOLUMES.filter((name) => !/^[A-Z]:$/i.test(environment[name] ?? ''))
   if (missing.length > 0) {
     throw new InputError(`validate: --prepared: ${missing.join(' and ')} must name a spare volume, as in "V:"`, {

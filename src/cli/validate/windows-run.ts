@@ -28,13 +28,21 @@ import {
   stepsOf,
   verifierStep,
 } from '../windows/plan.js'
-import { defaultDirectory, lastCase, openJournal, thisWindows, undoAll, type WindowsParts } from '../windows/state.js'
+import {
+  lastCase,
+  openJournal,
+  requireElevated,
+  stateDirectory,
+  thisWindows,
+  undoAll,
+  type WindowsParts,
+} from '../windows/state.js'
 import { IMAGE, requireAllUndone, SERVICE_KEY } from '../windows/undo.js'
 import type { CaseResult, ResultDocument } from './document.js'
-import { PACKAGE_ROOT, runSuite } from './suite.js'
+import { PACKAGE_ROOT, requireSuite, runSuite } from './suite.js'
 import {
   failuresTo,
-  requireWindows,
+  requireWindowsLane,
   resultDocument,
   showResults,
   type ValidateOptions,
@@ -226,16 +234,18 @@ async function takeOver(
   if (journal.pending.length === 0 && journal.damaged.length === 0) {
     return false
   }
-  if (journal.paused && options.verifier === true) {
+  await requireElevated(machine)
+  const { pausedAt } = journal
+  if (pausedAt !== undefined && options.verifier === true) {
+    // Whether a driver is named before it is loaded has not been seen yet; that it is verified is looked at again when it is.
     const { drivers } = await perform(machine, call('verifierActive'))
-    if (!drivers.includes(IMAGE)) {
+    if (!drivers.includes(IMAGE) && machine.startedAt() <= pausedAt) {
       throw new MachineError('validate: Driver Verifier is set, and the machine has not been restarted since', {
         hint: 'restart the machine, then give the same command again; minipend undo takes the setting back',
         exitCode: 7,
       })
     }
     say(context, 'going on after the restart, under Driver Verifier')
-    journal.resume()
     return true
   }
   const { at, version } = journal.begun ?? { at: 'at an unknown time', version: 'an unknown version' }
@@ -299,7 +309,7 @@ export async function validateOnWindows(
   given?: WindowsRunParts,
 ): Promise<ExitCode> {
   const { platform, terminal, json } = context
-  const directory = options.stateDir ?? defaultDirectory(process.env)
+  const directory = stateDirectory(options.stateDir, process.env)
   const parts = given ?? { ...thisWindows(directory, platform), suite: runSuite }
   const named = options.package ?? defaultPackage(parts.machine, PACKAGE_ROOT)
   if (options.dryRun === true) {
@@ -307,28 +317,28 @@ export async function validateOnWindows(
     terminal.out(json ? `${toJson({ directory, steps })}\n` : `${planText(steps)}\n\nnothing of this has been done\n`)
     return EXIT.ok
   }
-  requireWindows('validate: --backend windows', platform)
+  requireWindowsLane(platform)
+  if (given === undefined) {
+    await requireSuite()
+  }
   const { machine } = parts
   const lock = await parts.lock()
   try {
     const journal = openJournal(parts.journal, directory)
     const resumed = await takeOver(context, options, parts, journal)
-    const attempt = async (): Promise<ResultDocument> => {
-      const ready = await readyMachine(machine, directory, path.win32.resolve(named), options.verifier === true)
-      if (!resumed) {
-        journal.begin(new Date(), packageManifest().version)
-      }
-      return runOnce(context, options, parts, journal, ready, directory)
-    }
+    // Not ready: nothing is changed, and a run that waits for it may be given again.
+    const ready = await readyMachine(machine, directory, path.win32.resolve(named), options.verifier === true)
     if (options.verifier === true && !resumed) {
-      return await firstPhase(
-        context,
-        machine,
-        journal,
-        await readyMachine(machine, directory, path.win32.resolve(named), true),
-      )
+      return await firstPhase(context, machine, journal, ready)
     }
-    return await runAndUndo(context, machine, journal, attempt)
+    if (resumed) {
+      journal.resume()
+    } else {
+      journal.begin(new Date(), packageManifest().version)
+    }
+    return await runAndUndo(context, machine, journal, () =>
+      runOnce(context, options, parts, journal, ready, directory),
+    )
   } finally {
     await lock.release()
   }
@@ -344,7 +354,7 @@ async function firstPhase(
   journal.begin(new Date(), packageManifest().version)
   try {
     await doSteps(machine, journal, [verifierStep(facts)], context.stop, ({ title }) => say(context, title))
-    journal.pause()
+    journal.pause(new Date())
   } catch (error) {
     const played = await undoAll(context, machine, journal)
     requireAllUndone(played, journal)

@@ -56,7 +56,7 @@ type JournalRecord =
   | { readonly kind: 'done'; readonly step: number }
   | { readonly kind: 'undone'; readonly step: number }
   /** The run goes on after a restart of the machine. */
-  | { readonly kind: 'pause' }
+  | { readonly kind: 'pause'; readonly at: string }
   | { readonly kind: 'resume' }
 
 export interface PendingUndo {
@@ -94,7 +94,7 @@ export class Journal {
   readonly #damaged: number[] = []
   #last = 0
   #isThere: boolean
-  #paused = false
+  #pausedAt: string | undefined
   #begun: { readonly at: string; readonly version: string } | undefined
 
   private constructor(store: JournalStore, accepts: Accepts) {
@@ -135,9 +135,9 @@ export class Journal {
     return [...this.#pending.values()]
   }
 
-  /** The run that wrote it waits for a restart of the machine. */
-  get paused(): boolean {
-    return this.#paused
+  /** Since when the run that wrote it waits for a restart of the machine; undefined: it does not. */
+  get pausedAt(): Date | undefined {
+    return this.#pausedAt === undefined ? undefined : new Date(this.#pausedAt)
   }
 
   /** When and by which version the oldest entry was made. */
@@ -169,8 +169,8 @@ export class Journal {
     this.#write({ kind: 'undone', step })
   }
 
-  pause(): void {
-    this.#write({ kind: 'pause' })
+  pause(at: Date): void {
+    this.#write({ kind: 'pause', at: at.toISOString() })
   }
 
   resume(): void {
@@ -211,10 +211,10 @@ export class Journal {
         this.#pending.delete(record.step)
         break
       case 'pause':
-        this.#paused = true
+        this.#pausedAt = record.at
         break
       case 'resume':
-        this.#paused = false
+        this.#pausedAt = undefined
         break
     }
   }

@@ -4,6 +4,7 @@
 
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { type Call, type Finished, type Invocation, notThere, tookTooLong } from './command.js'
 
@@ -17,6 +18,8 @@ export interface WindowsMachine {
   readonly environment: NodeJS.ProcessEnv
   /** Resolves at the latest shortly after the limit; what has not ended then is killed if that is possible, and left alone. */
   run(invocation: Invocation, limitMs: number): Promise<Ending>
+  /** When the system was started last. */
+  startedAt(): Date
   exists(file: string): boolean
   read(file: string): Buffer
   write(file: string, text: string): void
@@ -84,6 +87,7 @@ export function thisMachine(): WindowsMachine {
     architecture: process.arch,
     environment,
     run: ({ program, args }, limitMs) => runProgram(programFile(program, environment), args, limitMs),
+    startedAt: () => new Date(Date.now() - os.uptime() * 1000),
     exists: (file) => existsSync(file),
     read: (file) => readFileSync(file),
     write: (file, text) => writeFileSync(file, text),

@@ -4,10 +4,13 @@
 
 import path from 'node:path'
 import type { CommandContext } from '../command.js'
+import { MachineError } from '../machine-error.js'
+import { call } from './commands.js'
 import { diagnose } from './diagnosis.js'
 import { fileStore, Journal, type JournalStore } from './journal.js'
 import { acquireLock, type Lock, lockAddress } from './lock.js'
-import { thisMachine, type WindowsMachine } from './machine.js'
+import { perform, thisMachine, type WindowsMachine } from './machine.js'
+import { HIGH_INTEGRITY } from './outputs.js'
 import { isUndoAction, playBack, type PlayedBack, titleOf, type UndoAction } from './undo.js'
 
 /** Everything outside of this process, for tests to replace. */
@@ -21,6 +24,20 @@ export interface WindowsParts {
 
 export function defaultDirectory(environment: NodeJS.ProcessEnv): string {
   return path.win32.join(environment['ProgramData'] ?? 'C:\\ProgramData', 'minipend')
+}
+
+/** Of --state-dir. Another process has to find the same. */
+export const stateDirectory = (given: string | undefined, environment: NodeJS.ProcessEnv): string =>
+  given === undefined ? defaultDirectory(environment) : path.win32.resolve(given)
+
+/** @throws MachineError: nothing can be undone from here */
+export async function requireElevated(machine: WindowsMachine): Promise<void> {
+  if (((await perform(machine, call('groups'))) ?? 0) < HIGH_INTEGRITY) {
+    throw new MachineError('an earlier run left something to undo, and this prompt is not elevated', {
+      hint: 'open a terminal with "Run as administrator" and give the command there',
+      exitCode: 3,
+    })
+  }
 }
 
 export function thisWindows(directory: string, platform: NodeJS.Platform): WindowsParts {

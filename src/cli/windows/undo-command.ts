@@ -8,7 +8,15 @@ import { toJson } from '../terminal.js'
 import { requireWindows } from '../validate/validate.js'
 import type { Journal } from './journal.js'
 import { planned, planText } from './plan.js'
-import { defaultDirectory, lastCase, openJournal, thisWindows, undoAll, type WindowsParts } from './state.js'
+import {
+  lastCase,
+  openJournal,
+  requireElevated,
+  stateDirectory,
+  thisWindows,
+  undoAll,
+  type WindowsParts,
+} from './state.js'
 import { requireAllUndone, titleOf } from './undo.js'
 
 export interface UndoOptions {
@@ -28,8 +36,8 @@ function leftText(journal: Journal): string {
 /** `parts`: for tests. */
 export async function undo(context: CommandContext, options: UndoOptions, parts?: WindowsParts): Promise<ExitCode> {
   const { terminal, json, platform } = context
-  requireWindows('undo', platform)
-  const directory = options.stateDir ?? defaultDirectory(process.env)
+  requireWindows('undo', platform, 'run it there (docs/VM.md). On the model there is nothing to undo')
+  const directory = stateDirectory(options.stateDir, process.env)
   const { machine, lock, journal: store, progress } = parts ?? thisWindows(directory, platform)
   const held = await lock()
   try {
@@ -38,6 +46,9 @@ export async function undo(context: CommandContext, options: UndoOptions, parts?
       const left = journal.pending.map(({ undo: action, done }) => ({ ...action, done }))
       terminal.out(json ? `${toJson({ journal: journal.where, left })}\n` : leftText(journal))
       return EXIT.ok
+    }
+    if (journal.pending.length > 0) {
+      await requireElevated(machine)
     }
     const last = lastCase(progress)
     if (journal.pending.length > 0 && last !== undefined) {

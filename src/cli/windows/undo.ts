@@ -25,6 +25,8 @@ export const FILTER = 'minipend'
 export const INF = 'minipend.inf'
 export const IMAGE = 'minipend.sys'
 
+const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
+
 /** Where scratch files are, below the directory of the journal. */
 export const scratchDirectory = (directory: string): string => path.win32.join(directory, 'vm')
 
@@ -37,10 +39,10 @@ export function isUndoAction(value: unknown, directory: string): value is UndoAc
     return false
   }
   const each = value as Readonly<Record<string, unknown>>
-  const scratch = scratchDirectory(directory)
+  const isScratch = (file: string): boolean => same(file, scratchDirectory(directory))
   switch (each['kind'] as UndoAction['kind']) {
     case 'directory':
-      return each['directory'] === scratch
+      return typeof each['directory'] === 'string' && isScratch(each['directory'])
     case 'verifier':
       return each['driver'] === IMAGE
     case 'certificate':
@@ -54,7 +56,7 @@ export function isUndoAction(value: unknown, directory: string): value is UndoAc
     case 'volume':
       return (
         typeof each['disk'] === 'string' &&
-        path.win32.dirname(each['disk']) === scratch &&
+        isScratch(path.win32.dirname(each['disk'])) &&
         /^[a-z]+\.vhdx$/.test(path.win32.basename(each['disk'])) &&
         typeof each['letter'] === 'string' &&
         /^[A-Z]$/.test(each['letter'])
@@ -77,11 +79,11 @@ interface Way<A extends UndoAction> {
   readonly find?: (machine: WindowsMachine, action: A) => Promise<readonly string[]>
   /** A file or directory that is removed at the end. */
   readonly removes?: (action: A) => string
+  /** It is done even when it looks as if there were nothing to do: how far the look can be trusted has not been seen yet. */
+  readonly always?: boolean
   /** What is below must not be touched while this is there. */
   readonly blocks?: boolean
 }
-
-const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
 
 const storePackages = async (machine: WindowsMachine, inf: string): Promise<readonly string[]> =>
   (await perform(machine, call('packages')))
@@ -105,6 +107,7 @@ const ways: { readonly [K in UndoAction['kind']]: Way<Of<K>> } = {
     isThere: async (machine, { driver }) =>
       (await perform(machine, call('verifierSettings'))).drivers.includes(driver.toLowerCase()),
     calls: () => [call('verifierReset')],
+    always: true,
   },
   certificate: {
     title: ({ store }) => `the test certificate in ${store}`,
@@ -154,7 +157,7 @@ const PASSES = 2
 async function undoOne(machine: WindowsMachine, action: UndoAction): Promise<boolean> {
   const way = wayOf(action)
   let restartNeeded = false
-  for (let pass = 1; await way.isThere(machine, action); pass++) {
+  for (let pass = 1; (pass === 1 && way.always === true) || (await way.isThere(machine, action)); pass++) {
     if (pass > PASSES) {
       throw new MachineError(`${way.title(action)} is still there`)
     }

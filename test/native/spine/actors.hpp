@@ -71,11 +71,12 @@ class Actors {
   public:
     static constexpr uint64_t STEP_MICROSECONDS = 500;
 
-    explicit Actors(fltsim::World &world) : world_(world) {}
+    /// `together`: all begin at once, and who goes first is the scheduler's choice alone.
+    explicit Actors(fltsim::World &world, bool together = false) : world_(world), together_(together) {}
     /// `steps`: at one of so many moments, the first of them at once. A thread of `process`, by default the client process.
     void add(const char *name, uint64_t steps, std::function<void()> act, fltsim::Process *process = nullptr) {
         const fltsim::KernelCall call("spawn");
-        const uint64_t start = world_.random(steps) * STEP_MICROSECONDS;
+        const uint64_t start = together_ ? 0 : world_.random(steps) * STEP_MICROSECONDS;
         ++running_;
         world_.spawn(name, process != nullptr ? process : world_.client_process(), [this, start, act = std::move(act)] {
             nap(world_, start);
@@ -93,6 +94,7 @@ class Actors {
 
   private:
     fltsim::World &world_;
+    bool together_;
     std::atomic<int> running_{0};
 };
 

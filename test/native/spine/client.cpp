@@ -151,8 +151,13 @@ void Client::expect(bool condition) const {
 
 std::vector<uint64_t> Client::send(const std::vector<uint64_t> &message, uint32_t message_bytes,
                                    size_t reply_bytes_max) const {
-    std::vector<uint64_t> reply(reply_bytes_max / 8);
-    const HRESULT answer = send_raw(port_, message, message_bytes, &reply);
+    // Not a vector of that size: to write zeros into all of it takes longer than the call.
+    const auto buffer = std::make_unique_for_overwrite<uint64_t[]>(reply_bytes_max / 8);
+    std::vector<uint64_t> copy = message;
+    DWORD returned = 0;
+    const HRESULT answer = FilterSendMessage(port_, copy.data(), message_bytes, buffer.get(),
+                                             static_cast<DWORD>(reply_bytes_max / 8 * 8), &returned);
+    std::vector<uint64_t> reply(buffer.get(), buffer.get() + (returned + 7) / 8);
     expect(answer == S_OK);
     if (answer != S_OK) {
         MINIPEND_REPLY_HEADER head{};

@@ -1,82 +1,33 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: one held operation, pended or synchronised, and everything that can give it back at the same time: its client's release, another
-// client's by force, its deadline, its client's disconnect, its instance's teardown. One world a seed, inside the model and on its virtual clock, so that a seed
-// that fails replays. And rules that are replaced while operations are refused.
+// This module provides: one held operation and everything that can give it back at the same time (test/explore/give_back.hpp), one world a seed, inside the model
+// and on its virtual clock, so that a seed that fails replays. And rules that are replaced while operations are refused.
 //
 // Whoever is first, the operation is given back exactly once: the model stops on a second time, on a lost operation, and on what is left at unload.
 
-#include <array>
 #include <map>
 
-#include "actors.hpp"
-#include "gates.hpp"
+#include "../../explore/give_back.hpp"
 
 using namespace spine;
 
 namespace {
 
-/// Everything begins at one of a few moments, the deadline's among them: so the actors meet, and the scheduler has the choice.
-constexpr uint64_t REQUESTOR_STEPS = 2;
-constexpr uint64_t OTHER_STEPS = 5;
-constexpr uint32_t DEADLINE_MS = 1;
-
-using Causes = std::array<uint64_t, MINIPEND_RELEASE_CAUSE_COUNT>;
-
 constexpr MINIPEND_RELEASE_CAUSE RACERS[] = {MINIPEND_RELEASE_CAUSE_CLIENT, MINIPEND_RELEASE_CAUSE_FORCED,
                                              MINIPEND_RELEASE_CAUSE_DEADLINE, MINIPEND_RELEASE_CAUSE_DISCONNECT,
                                              MINIPEND_RELEASE_CAUSE_TEARDOWN};
 
-void race(fltsim::World &world, uint32_t action, Causes &won) {
-    load_and_attach({u"D:"});
-    const Client watcher;
-    CHECK_EQ(watcher
-                 .subscribe((1u << MINIPEND_EVENT_KIND_COMPLETED) | (1u << MINIPEND_EVENT_KIND_REFUSED),
-                            MINIPEND_SUBSCRIBE_ALL_CLIENTS)
-                 .Header.Status,
-             STATUS_SUCCESS);
-    const auto holder = Client::try_connect(); // its last message may be in vain
-    need(holder != nullptr, "it connects");
-    Rule rule = gate(u"", GATE_ID, DEADLINE_MS);
-    rule.action = action;
-    take(*holder, {rule});
-    const Client releaser;
-    const File file = File::create(u"D:\\a");
-    Actors actors(world);
-    actors.add("requestor", REQUESTOR_STEPS, [&] { CHECK_EQ(file.rename(u"D:\\b"), 0u); });
-    actors.add("owner", OTHER_STEPS, [&] {
-        const MINIPEND_RELEASE_REPLY reply = holder->release_all();
-        CHECK(reply.Header.Status != STATUS_SUCCESS || reply.Released <= 1);
-    });
-    actors.add("releaser", OTHER_STEPS, [&] {
-        const MINIPEND_RELEASE_REPLY reply = releaser.release_all(0, MINIPEND_RELEASE_FORCE);
-        CHECK_EQ(reply.Header.Status, STATUS_SUCCESS);
-        CHECK(reply.Released <= 1);
-    });
-    actors.add("detacher", OTHER_STEPS, [] { CHECK_EQ(FilterDetach(u"minipend", u"D:", nullptr), S_OK); });
-    actors.add("leaver", OTHER_STEPS, [&] { holder->close(); });
-    actors.join();
-
-    CHECK_EQ(watcher.list_held().reply.HeldNow, 0u);
-    const Counters counters = watcher.counters();
-    CHECK(counters.balanced(true));
-    const MINIPEND_OPERATION_COUNTERS renames = counters.total(MINIPEND_OPERATION_RENAME);
-    CHECK(renames.Pended <= 1);
-    CHECK_EQ(renames.Completed, renames.Pended);
-    uint64_t completed = 0;
-    for (const MINIPEND_EVENT &event : watcher.pull(0).events) {
-        if (event.Kind == MINIPEND_EVENT_KIND_COMPLETED) {
-            ++completed;
-            ++won.at(event.Cause);
-        }
-    }
-    CHECK_EQ(completed, action == MINIPEND_ACTION_PEND ? renames.Completed : renames.Synchronized);
-    CHECK(exists(u"D:\\b"));
-}
-
 void race_with_seeds(uint32_t action, const Seeds &seeds) {
-    Causes won{};
-    seeds.play([&](fltsim::World &here) { race(here, action, won); });
+    explore::GiveBack::Causes won{};
+    seeds.play([&](fltsim::World &here) {
+        explore::GiveBack scene(here, action);
+        scene.set_up();
+        scene.play();
+        scene.check();
+        for (size_t cause = 0; cause < won.size(); ++cause) {
+            won.at(cause) += scene.won.at(cause);
+        }
+    });
     std::printf(
         "  %llu seeds, given back by: client %llu, forced %llu, deadline %llu, disconnect %llu, teardown %llu\n",
         static_cast<unsigned long long>(seeds.count),

@@ -69,6 +69,7 @@ test.each([
   [['validate', '--backend', 'model'], "argument 'model' is invalid", 'Allowed choices are embedded, windows.'],
   [['validate', '--filter'], "option '--filter <text>' argument missing", ''],
   [['validate', '--limit-minutes', '0'], 'is invalid', 'Expected an integer from 1 to 10000.'],
+  [['validate', '--backend', 'windows', '--prepared', '--dry-run'], "option '--prepared' cannot be used with", ''],
   [['undo', 'extra'], 'too many arguments', "for 'undo'"],
   [['validate', 'extra'], 'too many arguments', "for 'validate'"],
   [['compare', 'a.json'], "missing required argument 'second'", ''],
@@ -113,4 +114,15 @@ test('a directory is no script', async () => {
   const { code, err } = await commandLine('run', import.meta.dirname)
   expect(code).toBe(EXIT.input)
   expect(err).toContain('is not a file')
+})
+
+test('what a run on a Windows test machine would do is shown anywhere', async () => {
+  const { code, out, err } = await commandLine('validate', '--backend', 'windows', '--dry-run', '--verifier')
+  expect({ code, err }).toEqual({ code: EXIT.ok, err: '' })
+  expect(out).toContain('fltmc load minipend')
+  expect(out).toContain('verifier /reset')
+})
+
+test.each([['validate', '--backend', 'windows'], ['undo']])('%s: not here', async (...args) => {
+  expect(await commandLine(...args)).toMatchObject({ code: EXIT.unavailable, out: '' })
 })

@@ -114,6 +114,7 @@ export function fakeOpen(
         })),
       ),
     held: () => Promise.resolve([...held]),
+    releaseAll: () => Promise.resolve({ released: held.length, statusNotApplied: 0 }),
     rules: {
       set: (given, how) => {
         options.push(how)

@@ -35,13 +35,15 @@ export interface WindowsTraits {
   readonly freeBytes: number
   readonly pendingRestart: boolean
   readonly drives: readonly string[]
+  /** `verifier /querysettings` names no drivers, and `/query` none that is not loaded: the real forms have not been seen yet. */
+  readonly hidesVerifier: boolean
   /** Where Windows puts the image: from 24H2 on the driver store, before System32\drivers. */
   readonly image: string
 }
 
 const TRAITS: WindowsTraits = {
   ...{ language: 'en', elevated: true, secureBoot: false, build: 26_100, architecture: 'x64' },
-  ...{ freeBytes: 40 * 1024 ** 3, pendingRestart: false, drives: ['C', 'D'] },
+  ...{ freeBytes: 40 * 1024 ** 3, pendingRestart: false, drives: ['C', 'D'], hidesVerifier: false },
   image: '\\SystemRoot\\System32\\DriverStore\\FileRepository\\minipend.inf_amd64_1\\minipend.sys',
 }
 
@@ -70,6 +72,7 @@ export class FakeWindows {
   journal = ''
   progress = ''
   nextPackage = 12
+  startedAt = new Date(0)
 
   constructor(traits: Partial<WindowsTraits> = {}) {
     this.traits = { ...TRAITS, ...traits }
@@ -84,6 +87,7 @@ export class FakeWindows {
     this.state.attached = {}
     this.state.verifierActive = [...this.state.verifierNext]
     this.state.testSigning.running = this.state.testSigning.next
+    this.startedAt = new Date(Date.now() + 1000)
   }
 }
 
@@ -106,6 +110,7 @@ export class FakeProcess {
       architecture: traits.architecture,
       environment: { SystemRoot: 'C:\\Windows', ProgramData: 'C:\\ProgramData' },
       run: (invocation) => this.#run(invocation),
+      startedAt: () => this.windows.startedAt,
       exists: (file) => file in state.files || file in binaries || state.directories.includes(file),
       read: (file) => binaries[file] ?? Buffer.from(state.files[file] ?? ''),
       write: (file, text) => {
@@ -234,8 +239,10 @@ export class FakeProcess {
       drivers.length === 0
         ? good(this.#text('No drivers are currently verified.', 'Es werden keine Treiber verifiziert.'))
         : good('Verifier Flags: 0x000209bb', ...drivers.map((name) => `    MODULE: ${name} (load: 0 / unload: 0)`))
-    if (line === 'verifier /querysettings') return verified(state.verifierNext)
-    if (line === 'verifier /query') return verified(state.verifierActive)
+    if (line === 'verifier /querysettings') return verified(traits.hidesVerifier ? [] : state.verifierNext)
+    if (line === 'verifier /query') {
+      return verified(traits.hidesVerifier && !state.filters.includes('minipend') ? [] : state.verifierActive)
+    }
     const key = /^reg query (.*)$/.exec(line)?.[1]
     if (key !== undefined) {
       const values = this.#registry(key)
@@ -285,6 +292,7 @@ export class FakeProcess {
     if (parts === undefined) {
       return { code: 87, output: `this machine does not understand: ${line}\r\n` }
     }
+    const changesVerifier = line !== 'verifier /reset' || [...state.verifierNext, ...state.verifierActive].length > 0
     let failsAtItsEnd = false
     for (const { what, work, fails } of parts) {
       const failure: Ending | undefined = fails?.()
@@ -297,7 +305,7 @@ export class FakeProcess {
       if (answer !== 'lie') work(state)
     }
     if (failsAtItsEnd) return { code: 1, output: 'failed on demand: 0x80070005\r\n' }
-    if (/^verifier \/(reset|ruleclasses|flags)/.test(line)) return { code: 2, output: 'restart\r\n' }
+    if (/^verifier \/(reset|ruleclasses|flags)/.test(line) && changesVerifier) return { code: 2, output: 'restart\r\n' }
     return { code: 0, output: 'done\r\n' }
   }
 

@@ -37,15 +37,15 @@ describe('the file', () => {
     )
     journal.done(first)
     const second = journal.intend(FILTER)
-    journal.pause()
+    journal.pause(new Date(5))
     const later = open(file)
     expect(later.pending).toEqual([
       { step: 1, undo: TRUST, done: true },
       { step: 2, undo: FILTER, done: false },
     ])
-    expect({ paused: later.paused, begun: later.begun?.version }).toEqual({ paused: true, begun: '1.2.3' })
+    expect({ paused: later.pausedAt, begun: later.begun?.version }).toEqual({ paused: new Date(5), begun: '1.2.3' })
     later.resume()
-    expect(open(file).paused).toBe(false)
+    expect(open(file).pausedAt).toBeUndefined()
     later.undone(second)
     later.finish()
     expect(open(file).pending).toHaveLength(1)

@@ -126,6 +126,12 @@ struct ExceptionState {
 } // namespace
 
 struct Fiber::Impl {
+    Impl();
+    ~Impl();
+    Impl(const Impl &) = delete;
+    Impl &operator=(const Impl &) = delete;
+    Impl *next = nullptr; ///< of all that there are
+    Impl *previous = nullptr;
     std::function<void()> entry;
     ExceptionState exceptions;
 #if FLTSIM_FIBER_WIN32
@@ -151,6 +157,9 @@ struct Fiber::Impl {
 };
 
 namespace {
+
+std::mutex g_all_mutex;
+Fiber::Impl *g_all = nullptr;
 
 FLTSIM_STATIC_TLS thread_local Fiber::Impl *t_previous = nullptr; ///< who switched to the fiber that runs now
 
@@ -205,6 +214,34 @@ void leave(Fiber::Impl &from, Fiber::Impl &to, bool for_good) {
 }
 
 } // namespace
+
+Fiber::Impl::Impl() {
+    const std::lock_guard guard(g_all_mutex);
+    next = g_all;
+    if (next != nullptr) {
+        next->previous = this;
+    }
+    g_all = this;
+}
+
+Fiber::Impl::~Impl() {
+    const std::lock_guard guard(g_all_mutex);
+    (previous != nullptr ? previous->next : g_all) = next;
+    if (next != nullptr) {
+        next->previous = previous;
+    }
+}
+
+void Fiber::for_each_stack([[maybe_unused]] const std::function<void(char *used, char *high)> &look) {
+#if FLTSIM_FIBER_ASM
+    const std::lock_guard guard(g_all_mutex);
+    for (const Impl *fiber = g_all; fiber != nullptr; fiber = fiber->next) {
+        if (fiber->stack.base != nullptr) {
+            look(static_cast<char *>(fiber->stack_pointer), fiber->stack.high());
+        }
+    }
+#endif
+}
 
 Fiber::Fiber() : impl_(std::make_unique<Impl>()) {}
 

@@ -133,6 +133,9 @@ uint32_t FiberScheduler::pick_unpinned() {
 }
 
 bool FiberScheduler::run_one(uint64_t now_100ns) {
+    if (world_.schedule != nullptr) {
+        return run_scheduled(now_100ns);
+    }
     uint64_t unpinned = 0;
     std::array<uint32_t, MAX_PROCESSORS> pinned_ready;
     uint64_t pinned_choices = 0;
@@ -219,6 +222,7 @@ void FiberScheduler::after_run(Thread &thread, uint32_t index) {
         return;
     }
     Processor &processor = processors_[index];
+    left_ = &thread;
     switch (thread.impl->state) {
     case State::Ready:
         if (thread.irql >= DISPATCH_LEVEL) {
@@ -248,6 +252,7 @@ void FiberScheduler::after_run(Thread &thread, uint32_t index) {
         processor.current = nullptr;
         break;
     case State::Ended:
+        left_ = nullptr;
         processor.current = nullptr;
         thread.impl->fiber.reset();
         std::erase(all_, &thread);

@@ -48,6 +48,10 @@ FiberScheduler::~FiberScheduler() {
 }
 
 void FiberScheduler::start() {
+    if (world_.options.inline_loop) {
+        loop_fiber_ = Fiber::of_host_thread();
+        return;
+    }
     host_ = std::thread([this] { loop(); });
 }
 
@@ -138,6 +142,10 @@ thread_local const FiberScheduler *t_loop_of = nullptr;
 
 void FiberScheduler::enter_loop() {
     t_loop_of = this;
+}
+
+void FiberScheduler::exit_loop() {
+    t_loop_of = nullptr;
 }
 
 bool FiberScheduler::in_loop() const {
@@ -257,6 +265,10 @@ bool FiberScheduler::quiet() {
 }
 
 void FiberScheduler::yield() {
+    if (world_.schedule != nullptr) {
+        scheduled_yield();
+        return;
+    }
     // Three of four scheduling points go straight on: enough interleaving, and calls stay cheap.
     if (!in_loop() || world_.random(4) != 0 || quiet()) {
         return;
@@ -279,6 +291,9 @@ bool FiberScheduler::host_call(const std::function<void()> &fn, bool even_when_c
     if (world_or_null() == &world_) { // already one of the world's threads
         fn();
         return true;
+    }
+    if (world_.options.inline_loop) {
+        return inline_host_call(fn, even_when_closing);
     }
     const std::shared_ptr<HostRecord> record = door_->record_of_caller();
     std::unique_lock lock(door_->mutex);
@@ -353,6 +368,8 @@ bool FiberScheduler::end() {
     }
     if (host_.joinable()) {
         host_.join();
+    } else if (world_.options.inline_loop && !door_->finished) {
+        run_inline(nullptr);
     }
     return true;
 }

@@ -21,6 +21,7 @@
 
 #include "core/fiber.hpp"
 #include "core/host_door.hpp"
+#include "core/schedule.hpp"
 #include "core/scheduler.hpp"
 #include "core/thread_impl.hpp"
 
@@ -74,6 +75,7 @@ class FiberScheduler final : public Scheduler {
     /// Nobody else could run now.
     bool quiet();
     void enter_loop();
+    void exit_loop();
     void wait_on(Thread &thread, State state, const void *channel, std::optional<uint64_t> deadline_100ns);
     void make_ready(Thread &thread);
     void forget_deadline(Thread &thread);
@@ -96,6 +98,15 @@ class FiberScheduler final : public Scheduler {
     std::optional<uint64_t> next_due() const;
     void report_stuck(const char *rule, const char *what);
     void leave_loop();
+
+    // fiber_choice.cpp: what runs next when a Schedule decides
+    bool inline_host_call(const std::function<void()> &fn, bool even_when_closing);
+    void run_inline(const HostRecord *record);
+    void scheduled_yield();
+    bool run_scheduled(uint64_t now_100ns);
+    void collect_options(Thread *running, uint64_t now_100ns);
+    uint32_t processor_for(const Thread &thread);
+    void start_scheduled(const ScheduleOption &option);
 
     World &world_;
     std::shared_ptr<HostDoor> door_;
@@ -123,6 +134,9 @@ class FiberScheduler final : public Scheduler {
     Thread *clock_ = nullptr; ///< runs what is due, on no processor
     Thread *idle_thread_ = nullptr; ///< what a DPC interrupts on an idle processor
     std::function<void()> clock_job_;
+    std::vector<ScheduleOption> options_; ///< of the choice that is being made
+    std::optional<ScheduleOption> decided_; ///< by a yield, for the loop
+    Thread *left_ = nullptr; ///< who ran last and is not ready
     uint32_t outstanding_calls_ = 0;
     uint64_t ending_steps_ = 0;
     bool ending_seen_ = false;

@@ -5,6 +5,8 @@
 
 #include "core/image.hpp"
 
+#include "core/kept_images.hpp"
+
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -98,10 +100,17 @@ Image::Image(std::string path, void *module, PDRIVER_INITIALIZE entry)
 
 Image::~Image() {
     forget_image(base_of(reinterpret_cast<const void *>(entry_)));
-    close_module(module_);
+    if (!give_kept_image(module_)) {
+        close_module(module_);
+    }
 }
 
 std::unique_ptr<Image> Image::load(const std::string &path, std::string *error) {
+    if (void *kept = take_kept_image(path)) {
+        auto entry = reinterpret_cast<PDRIVER_INITIALIZE>(symbol(kept, "FxDriverEntry"));
+        remember_image(base_of(reinterpret_cast<const void *>(entry)), path);
+        return std::unique_ptr<Image>(new Image(path, kept, entry));
+    }
     const files::path source(reinterpret_cast<const char8_t *>(path.c_str()));
     std::error_code status;
     if (path.empty() || !files::is_regular_file(source, status)) {
@@ -123,6 +132,7 @@ std::unique_ptr<Image> Image::load(const std::string &path, std::string *error) 
             *error = "driver image \"" + path + "\" has no FxDriverEntry; link it with the framework's entry point";
             return nullptr;
         }
+        keep_image(path, module);
         remember_image(base_of(reinterpret_cast<const void *>(entry)), path);
         return std::unique_ptr<Image>(new Image(path, module, entry));
     } catch (const std::exception &exception) {

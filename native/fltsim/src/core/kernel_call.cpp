@@ -43,6 +43,8 @@ KernelCall::KernelCall(const char *api, KIRQL irql_max) : thread_(executing_for(
                   std::string("called at ") + irql_name(thread_.irql) + ", allowed up to " + irql_name(irql_max));
     }
     if (thread_.model_depth == 1) {
+        thread_.at_call = api;
+        thread_.before_call = true;
         here.scheduler->yield();
     }
 }
@@ -53,6 +55,7 @@ KernelCall::~KernelCall() {
     }
     World &here = world();
     if (thread_.model_depth == 1) {
+        thread_.before_call = false;
         here.scheduler->yield();
     }
     if (--thread_.model_depth == 0) {

@@ -25,6 +25,7 @@ class Random {
         z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
         return z ^ (z >> 31);
     }
+    void seed(uint64_t seed) { state_ = seed; }
     /// Below `bound` (1 or more).
     uint64_t below(uint64_t bound) {
         return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);

@@ -13,6 +13,7 @@
 #include "core/readings.hpp"
 #include "core/registry.hpp"
 #include "core/report.hpp"
+#include "core/schedule.hpp"
 #include "core/scheduler.hpp"
 #include "core/thread_impl.hpp"
 #include "core/worlds.hpp"
@@ -149,6 +150,18 @@ void World::spin_wait(const void *channel, const std::function<bool()> &pred) {
 }
 void World::yield() {
     scheduler->yield();
+}
+void World::plain_access(const void *code) {
+    if (schedule == nullptr || !schedule->wants_plain_access()) {
+        return;
+    }
+    Thread &thread = executing();
+    thread.at_code = code;
+    scheduler->yield();
+    thread.at_code = nullptr;
+}
+void World::reseed(uint64_t seed) {
+    impl_->random.seed(seed);
 }
 void World::queue_dpc(std::function<void()> dpc, uint64_t due_100ns) {
     scheduler->queue_dpc(std::move(dpc), due_100ns);

@@ -33,6 +33,7 @@ class HandleTable;
 class Registry;
 class FaultSwitches;
 class Readings;
+class Schedule;
 namespace io {
 class IoManager;
 }
@@ -78,6 +79,9 @@ class Thread {
     const char *image_gone = nullptr; ///< it is in code of an image that is gone: what it was called for [UNL-07]
     Thread *borrowed = nullptr; ///< a DPC runs as the thread it interrupted: KeGetCurrentThread gives this one
     std::shared_ptr<void> ke_state; ///< the kernel calls' part: which spin locks it holds
+    const char *at_call = nullptr; ///< the scheduling point it is at: before or after this call,
+    bool before_call = true;
+    const void *at_code = nullptr; ///< or at a plain access of the driver, by the address of its code
     void reference();
     void dereference();
     struct Impl;
@@ -150,6 +154,8 @@ struct WorldOptions {
     uint64_t seed = 1;
     bool virtual_clock = false;
     bool threads = false; ///< thread executor
+    bool inline_loop =
+        false; ///< fibers on a virtual clock: the host thread that calls in runs the world while it waits. One at a time
     std::string driver_image;
 };
 
@@ -177,6 +183,8 @@ class World {
     void spin_wait(const void *channel, const std::function<bool()> &pred);
     /// A scheduling point. Callable at any IRQL (at DISPATCH_LEVEL the processor stays with the caller).
     void yield();
+    /// The driver is about to load or store something: a scheduling point if the schedule says so.
+    void plain_access(const void *code);
     /// Runs `dpc` at DISPATCH_LEVEL on some processor, as the thread that processor was running, not before `due_100ns`.
     void queue_dpc(std::function<void()> dpc, uint64_t due_100ns = 0);
     /// Runs `fn` once at interrupt time `due_100ns` on the clock (model lock held, must not block).
@@ -212,6 +220,12 @@ class World {
     void note(std::string line);
     /// Reported as a leak by report_json() and, at destroy, on stderr when FLTSIM_LEAKS=print.
     void leak(std::string what);
+
+    // ---- schedules ------------------------------------------------------------------------------------------------
+    /// Decides what runs next, in place of the seed (schedule.hpp). Fibers on a virtual clock only; set while nothing runs.
+    Schedule *schedule = nullptr;
+    /// From now on the world draws as if it had been made with this seed.
+    void reseed(uint64_t seed);
 
     // ---- storage, set and read from host threads too --------------------------------------------------------------
     std::atomic<uint64_t> storage_delay_100ns{0}; ///< of each non-cached request; 0: a default spread

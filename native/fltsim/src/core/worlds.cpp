@@ -104,6 +104,14 @@ void release_world_number(uint32_t number) {
     all.free_numbers.push_back(number);
 }
 
+std::shared_ptr<World> make_world(WorldOptions options) {
+    auto made = std::make_shared<World>(std::move(options));
+    Worlds &all = worlds();
+    const std::lock_guard guard(all.mutex);
+    all.live.emplace(made->number, made);
+    return made;
+}
+
 std::shared_ptr<World> world_by_number(uint32_t number) {
     return worlds().find(number);
 }
@@ -132,12 +140,7 @@ FLTSIM_WORLD FltSimCreateWorld(const FLTSIM_OPTIONS *Options, char *Message, siz
         options.virtual_clock = Options->Clock == FLTSIM_CLOCK_VIRTUAL;
         options.threads = Options->Executor == FLTSIM_EXECUTOR_THREADS;
         options.driver_image = Options->DriverImage != nullptr ? Options->DriverImage : "";
-        auto made = std::make_shared<World>(std::move(options));
-        const uint32_t number = made->number;
-        Worlds &all = worlds();
-        const std::lock_guard guard(all.mutex);
-        all.live.emplace(number, std::move(made));
-        return number;
+        return make_world(std::move(options))->number;
     } catch (const std::exception &exception) {
         say(std::string("the world cannot be made: ") + exception.what(), Message, MessageBytes);
     } catch (...) {

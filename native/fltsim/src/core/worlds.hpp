@@ -5,11 +5,17 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+
+#include "core/world.hpp"
 
 namespace fltsim {
 
 /// Throws std::runtime_error when 127 worlds exist.
 uint32_t claim_world_number();
 void release_world_number(uint32_t number);
+
+/// A world that the user-side API finds by its number; FltSimDestroyWorld ends it. What FltSimCreateWorld does, with options that hosts do not have.
+std::shared_ptr<World> make_world(WorldOptions options);
 
 } // namespace fltsim

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the scene of a client that sleeps until its bell rings: it must not miss what came while it was arming it.
+
+#include "scenes.hpp"
+
+using namespace spine;
+
+namespace explore {
+
+namespace {
+
+class Bell : public HeldScene {
+  public:
+    using HeldScene::HeldScene;
+
+    void set_up() override {
+        load();
+        owner_ = std::make_unique<Client>();
+        take(*owner_, {pend_renames(DEADLINE_MS)});
+        CHECK_EQ(owner_->subscribe(1u << MINIPEND_EVENT_KIND_COMPLETED).Header.Status, STATUS_SUCCESS);
+        for (uint32_t i = 0; i < FILES; ++i) {
+            files_.push_back(File::create(path_of(u"a", i)));
+        }
+    }
+
+    void play() override {
+        Actors actors(world, together);
+        for (uint32_t i = 0; i < FILES; ++i) {
+            actors.add("requestor", 2, [this, i] { CHECK_EQ(files_[i].rename(path_of(u"b", i)), 0u); });
+        }
+        actors.add("listener", STEPS, [this] { listen(); });
+        actors.join(); // a bell that never rings is a hang
+    }
+
+    void check() override { CHECK_EQ(check_balance().Pended, FILES); }
+
+  private:
+    static constexpr uint32_t FILES = 2;
+
+    void listen() const {
+        struct Message {
+            FILTER_MESSAGE_HEADER header;
+            MINIPEND_BELL bell;
+        };
+        uint64_t last = 0;
+        uint32_t seen = 0;
+        for (;;) {
+            for (const MINIPEND_EVENT &event : owner_->pull(last, MINIPEND_PULL_EVENTS_ARM).events) {
+                last = event.Sequence;
+                ++seen;
+            }
+            if (seen >= FILES) {
+                break;
+            }
+            Message message{};
+            CHECK_EQ(FilterGetMessage(owner_->port(), &message.header, sizeof(message), nullptr), S_OK);
+            CHECK_EQ(message.bell.Reasons, MINIPEND_BELL_EVENTS);
+        }
+        CHECK_EQ(seen, FILES);
+    }
+
+    std::unique_ptr<Client> owner_;
+    std::vector<File> files_;
+};
+
+} // namespace
+
+std::vector<Scenario> bell_scenarios() {
+    return {{"bell", "a client sleeps until its bell says that something has ended", made<Bell>}};
+}
+
+} // namespace explore
