@@ -28,7 +28,12 @@ namespace explore {
 
 namespace {
 
-constexpr int FATAL[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+struct FatalSignal {
+    int number;
+    const char *name;
+};
+constexpr FatalSignal FATAL[] = {
+    {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"}, {SIGFPE, "SIGFPE"}, {SIGILL, "SIGILL"}, {SIGABRT, "SIGABRT"}};
 /// Threads that a schedule may have at most, without mapping another stack.
 constexpr size_t STACKS = 48;
 
@@ -65,8 +70,8 @@ void catch_crashes() {
     struct sigaction action{};
     action.sa_sigaction = on_fatal;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-    for (const int signal : FATAL) {
-        sigaction(signal, &action, nullptr);
+    for (const FatalSignal &signal : FATAL) {
+        sigaction(signal.number, &action, nullptr);
     }
 }
 
@@ -133,7 +138,11 @@ class KeptStage final : public Stage {
         fltsim::set_context(nullptr, nullptr);
         verdict_->failed = true;
         set_text(verdict_->rule, sizeof(verdict_->rule), "CRASH");
-        set_text(verdict_->call, sizeof(verdict_->call), std::string("SIG") + sigabbrev_np(g_landing->signal));
+        for (const FatalSignal &signal : FATAL) {
+            if (signal.number == g_landing->signal) {
+                set_text(verdict_->call, sizeof(verdict_->call), signal.name);
+            }
+        }
         std::snprintf(verdict_->text, sizeof(verdict_->text), "address %p", g_landing->address);
         verdict_->code = g_landing->code;
         report_.clear();

@@ -61,9 +61,13 @@ bool deviations_of(const std::string &text, std::vector<Deviation> *deviations) 
         }
         deviations->push_back(deviation);
         at = number.ptr;
-        if (at != end && (*at != ',' || ++at == end)) {
+        if (at == end) {
+            break;
+        }
+        if (*at != ',' || at + 1 == end) {
             return false;
         }
+        ++at;
     }
     return deviations->size() <= Schedule::MAX_DEVIATIONS;
 }
