@@ -31,5 +31,8 @@ export default tseslint.config(
       'no-restricted-exports': ['error', { restrictDefaultExports: { direct: true, named: true, defaultFrom: true } }],
     },
   },
-  { files: ['vitest.config.ts', 'vitest.sys.config.ts'], rules: { 'no-restricted-exports': 'off' } },
+  {
+    files: ['vitest.config.ts', 'vitest.sys.config.ts', 'vitest.wine.config.ts'],
+    rules: { 'no-restricted-exports': 'off' },
+  },
 )

@@ -8,8 +8,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // They need clang and lld: npm run test:sys.
-    exclude: ['test/sys/**'],
+    // They need clang and lld, or Wine: npm run test:sys, npm run test:wine.
+    exclude: ['test/sys/**', 'test/wine/**'],
     pool: 'forks',
     execArgv: ['--expose-gc'],
     testTimeout: 20_000,
