@@ -17,6 +17,9 @@ const require = createRequire(import.meta.url)
 export const windowsDir = path.join(paths.buildDir, 'windows')
 export const windowsRelease = path.join(windowsDir, 'Release')
 
+/** What is loaded: the addon, the model, and the driver's image for the model (a DLL, whatever it is called). */
+export const windowsFiles = ['minipend.node', 'libfltsim.dll', 'minipend.host.so']
+
 const tools = ['cmake', 'ninja', 'clang-19', 'clang++-19', 'ld.lld-19', 'llvm-dlltool-19', 'llvm-windres-19']
 const debianPackages =
   'cmake ninja-build clang-19 lld-19 llvm-19 g++-mingw-w64-x86-64-posix gcc-mingw-w64-x86-64-posix mingw-w64-x86-64-dev'
@@ -55,7 +58,7 @@ function nodeLibrary() {
   return library
 }
 
-export function buildWindows(targets = ['minipend_addon']) {
+export function buildWindows(targets = ['minipend_addon', 'fltsim', 'minipend_driver']) {
   checkTools()
   mkdirSync(windowsDir, { recursive: true })
   const includes = [require('node-api-headers').include_dir, paths.packageFile('node-addon-api')]

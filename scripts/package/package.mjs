@@ -16,9 +16,11 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync,
 import path from 'node:path'
 
 import { build } from '../build.mjs'
+import { buildWindows, windowsFiles, windowsRelease } from '../cross/build.mjs'
 import * as paths from '../paths.mjs'
 import { BuildProblem, runMain } from '../toolchain.mjs'
 import { leastGlibc, portabilityProblems, readDemands } from './elf.mjs'
+import { importProblems } from './pe.mjs'
 import {
   builder,
   makeManifest,
@@ -79,6 +81,21 @@ function hostPlatform() {
   return { [`linux-${process.arch}`]: facts }
 }
 
+/** The Windows client, built here (npm run build:windows). */
+function windowsPlatform() {
+  buildWindows()
+  const directory = path.join(prebuiltDir, 'win32-x64')
+  rmSync(directory, { force: true, recursive: true })
+  mkdirSync(directory, { recursive: true })
+  for (const name of windowsFiles) {
+    const file = path.join(windowsRelease, name)
+    const problems = importProblems(file)
+    if (problems.length > 0) throw new BuildProblem(`minipend package: ${name}: ${problems.join(', ')}.`)
+    copyFileSync(file, path.join(directory, name))
+  }
+  return { 'win32-x64': { builtBy: builder(), compiler: firstLine('clang-19', '--version'), nodeApi: 9 } }
+}
+
 /** Other machines' platforms, as far as they belong to this tree. */
 function otherPlatforms(known) {
   const before = readManifest()
@@ -130,8 +147,8 @@ function pack() {
 export function makePackage() {
   build()
   mkdirSync(prebuiltDir, { recursive: true })
-  const host = hostPlatform()
-  const platforms = { ...otherPlatforms(host), ...host }
+  const own = { ...hostPlatform(), ...windowsPlatform() }
+  const platforms = { ...otherPlatforms(own), ...own }
   const drivers = driverPackages()
   const sorted = Object.fromEntries(Object.entries(platforms).sort(([a], [b]) => (a < b ? -1 : 1)))
   writeFileSync(manifestFile, `${JSON.stringify(makeManifest(sorted, drivers), undefined, 2)}\n`)

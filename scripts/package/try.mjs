@@ -27,6 +27,7 @@ import * as paths from '../paths.mjs'
 import { BuildProblem, runMain } from '../toolchain.mjs'
 import { leastGlibc, portabilityProblems, readDemands } from './elf.mjs'
 import { makePackage } from './package.mjs'
+import { importProblems } from './pe.mjs'
 
 const LIMIT_MS = 120_000
 
@@ -103,6 +104,9 @@ function checkBinaries(installed) {
   const demands = Object.keys(files).map((name) => readDemands(path.join(installed, 'prebuilt', platform, name)))
   assert.deepEqual(demands.flatMap(portabilityProblems), [])
   assert.equal(leastGlibc(demands.flatMap(({ versions }) => versions)), glibc)
+  for (const name of Object.keys(manifest.platforms['win32-x64'].files)) {
+    assert.deepEqual(importProblems(path.join(installed, 'prebuilt', 'win32-x64', name)), [])
+  }
   for (const architecture of ['x64', 'arm64']) {
     const names = Object.keys(manifest.drivers[architecture].files)
     assert.deepEqual(names, ['minipend.cat', 'minipend.cer', 'minipend.inf', 'minipend.sys'])

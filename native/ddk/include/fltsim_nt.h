@@ -12,7 +12,7 @@
 
 #pragma once
 
-#if defined(_WIN32)
+#if defined(_WIN32) && !defined(FLTSIM_HOST)
 #error "fltsim_nt.h is for hosts without windows.h"
 #endif
 

@@ -12,11 +12,12 @@
 
 #pragma once
 
-#if defined(_WIN32)
+#if defined(_WIN32) && !defined(FLTSIM_HOST)
 #error "fltsim_user.h is for hosts without windows.h"
 #endif
 
 #include <fltuser.h>
+#include "fltsim_user_names.h"
 #include <stdint.h>
 
 #ifdef __cplusplus

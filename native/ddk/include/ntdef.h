@@ -71,7 +71,7 @@ typedef long long LONGLONG, LONG64, INT64, LONG_PTR, SSIZE_T, *PLONGLONG, *PLONG
 typedef unsigned long long ULONGLONG, ULONG64, UINT64, ULONG_PTR, SIZE_T, *PULONGLONG, *PULONG64, *PULONG_PTR, *PSIZE_T;
 typedef unsigned char UINT8;
 typedef unsigned short UINT16;
-#if defined(_WIN32)
+#if defined(_WIN32) && !defined(FLTSIM_HOST)
 typedef long LONG, *PLONG;
 typedef unsigned long ULONG, DWORD, LOGICAL, *PULONG, *PLOGICAL;
 #else
@@ -80,7 +80,7 @@ typedef unsigned int ULONG, DWORD, LOGICAL, *PULONG, *PLOGICAL;
 #endif
 typedef LONG NTSTATUS, HRESULT, KPRIORITY, *PNTSTATUS;
 
-#if defined(__cplusplus) && !defined(_WIN32)
+#if defined(__cplusplus) && (!defined(_WIN32) || defined(FLTSIM_HOST))
 typedef char16_t WCHAR;
 #elif defined(__cplusplus) || (defined(__WCHAR_WIDTH__) && __WCHAR_WIDTH__ == 16) || __SIZEOF_WCHAR_T__ == 2
 typedef wchar_t WCHAR;

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#if !defined(_WIN32)
+#if !defined(_WIN32) || defined(FLTSIM_HOST)
 #include "seh_host.h"
 #else
 #define EXCEPTION_EXECUTE_HANDLER 1

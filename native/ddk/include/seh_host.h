@@ -17,6 +17,12 @@
 
 #include "ntdef.h"
 #include <setjmp.h>
+#if defined(_WIN32)
+// The model as a Windows library. Without a frame to go back to, longjmp only restores registers and unwinds nothing.
+typedef jmp_buf sigjmp_buf;
+#define sigsetjmp(Buffer, Mask) _setjmp((Buffer), NULL)
+#define siglongjmp(Buffer, Value) longjmp((Buffer), (Value))
+#endif
 
 EXTERN_C_START
 

@@ -245,7 +245,7 @@ DECLSPEC_NORETURN void NTAPI KeBugCheckEx(_In_ ULONG BugCheckCode, _In_ ULONG_PT
                                           _In_ ULONG_PTR BugCheckParameter4);
 
 // ---- the current thread and IRQL
-#if defined(_WIN32) && defined(__x86_64__)
+#if defined(_WIN32) && defined(__x86_64__) && !defined(FLTSIM_HOST)
 /// The x64 kernel has no calls for these: the IRQL is CR8, the thread a field of the processor block.
 FORCEINLINE KIRQL KeGetCurrentIrql(VOID) {
     ULONG64 Cr8;
@@ -266,7 +266,7 @@ FORCEINLINE PETHREAD PsGetCurrentThread(VOID) {
 }
 
 // ---- data exports
-#if defined(_WIN32)
+#if defined(_WIN32) && !defined(fltsim_EXPORTS)
 #define NTKERNEL_DATA extern __attribute__((dllimport))
 #else
 #define NTKERNEL_DATA extern

@@ -17,9 +17,9 @@ DECLSPEC_NORETURN FORCEINLINE VOID FatalListEntryError(_In_ PVOID P1, _In_ PVOID
     (void)P1;
     (void)P2;
     (void)P3;
-#if defined(_WIN32) && defined(__x86_64__)
+#if defined(_WIN32) && defined(__x86_64__) && !defined(FLTSIM_HOST)
     __asm__ __volatile__("int $0x29" ::"c"(3));
-#elif defined(_WIN32)
+#elif defined(_WIN32) && !defined(FLTSIM_HOST)
     register ULONG Code __asm__("w0") = 3;
     __asm__ __volatile__("brk #0xf003" ::"r"(Code));
 #endif

@@ -12,7 +12,9 @@
 
 DRIVER_INITIALIZE DriverEntry;
 
-#if defined(_WIN32)
+#if defined(_WIN32) && defined(FLTSIM_HOST)
+#define FX_ENTRY_EXPORT __attribute__((dllexport))
+#elif defined(_WIN32)
 #define FX_ENTRY_EXPORT
 #else
 #define FX_ENTRY_EXPORT __attribute__((visibility("default")))

@@ -9,6 +9,17 @@ extern "C" {
 }
 
 /// Every kernel-side export: C name, the kernel's calling convention, visible to the driver image.
-#define FLTSIM_KERNEL extern "C" __attribute__((visibility("default")))
+#if defined(_WIN32)
+#define FLTSIM_EXPORT __declspec(dllexport)
+#else
+#define FLTSIM_EXPORT __attribute__((visibility("default")))
+#endif
+#define FLTSIM_KERNEL extern "C" FLTSIM_EXPORT
+/// The same for a call that the headers themselves make. A Windows compiler wants to know of the export before; there windows.def has it.
+#if defined(_WIN32)
+#define FLTSIM_KERNEL_OF_HEADERS extern "C"
+#else
+#define FLTSIM_KERNEL_OF_HEADERS FLTSIM_KERNEL
+#endif
 /// Every user-side export: C name, the host's own calling convention.
-#define FLTSIM_USER extern "C" __attribute__((visibility("default")))
+#define FLTSIM_USER extern "C" FLTSIM_EXPORT

@@ -5,6 +5,7 @@
 
 #include "core/image.hpp"
 
+#include "core/host.hpp"
 #include "core/kept_images.hpp"
 
 #include <cerrno>
@@ -16,7 +17,10 @@
 #include "core/symbols.hpp"
 
 #if defined(_WIN32)
-#include <windows.h>
+// Declared here: windows.h and the driver's headers do not go together.
+extern "C" __declspec(dllimport) void *__stdcall LoadLibraryW(const wchar_t *);
+extern "C" __declspec(dllimport) void *__stdcall GetProcAddress(void *, const char *);
+extern "C" __declspec(dllimport) int __stdcall FreeLibrary(void *);
 #else
 #include <dlfcn.h>
 #include <unistd.h>
@@ -57,17 +61,17 @@ class TemporaryCopy {
 
 #if defined(_WIN32)
 void *open_module(const files::path &path, std::string *error) {
-    HMODULE module = LoadLibraryW(path.c_str());
+    void *module = LoadLibraryW(path.c_str());
     if (module == nullptr) {
-        *error = "LoadLibrary error " + std::to_string(GetLastError());
+        *error = "LoadLibrary error " + std::to_string(host::last_error());
     }
     return module;
 }
 void *symbol(void *module, const char *name) {
-    return reinterpret_cast<void *>(GetProcAddress(static_cast<HMODULE>(module), name));
+    return GetProcAddress(module, name);
 }
 void close_module(void *module) {
-    FreeLibrary(static_cast<HMODULE>(module));
+    FreeLibrary(module);
 }
 const void *base_of(const void *) {
     return nullptr; // reports have no symbols there

@@ -73,7 +73,7 @@ POBJECT_TYPE *PsThreadType = &thread_type_pointer;
 POBJECT_TYPE *IoFileObjectType = &file_type_pointer;
 
 /// IRQL <= DISPATCH_LEVEL. In a DPC: the thread that was interrupted.
-FLTSIM_KERNEL PKTHREAD NTAPI KeGetCurrentThread() {
+FLTSIM_KERNEL_OF_HEADERS PKTHREAD NTAPI KeGetCurrentThread() {
     KernelCall call("KeGetCurrentThread", HIGH_LEVEL);
     return native(current_thread());
 }

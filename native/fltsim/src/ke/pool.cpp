@@ -32,6 +32,22 @@ namespace fltsim::pool {
 namespace {
 
 constexpr size_t ALIGNMENT = 64;
+
+void *allocate_aligned(size_t bytes) {
+#if defined(_WIN32)
+    return _aligned_malloc(bytes, ALIGNMENT);
+#else
+    return std::aligned_alloc(ALIGNMENT, bytes);
+#endif
+}
+
+void free_aligned(void *memory) {
+#if defined(_WIN32)
+    _aligned_free(memory);
+#else
+    std::free(memory);
+#endif
+}
 constexpr size_t TAIL_BYTES = 32;
 constexpr unsigned char HEAD_FILL = 0xA5;
 constexpr unsigned char TAIL_FILL = 0xB7;
@@ -64,7 +80,7 @@ std::string Pool::describe(const void *user, const Block &block) {
 Pool::~Pool() {
     for (auto &[user, block] : blocks_) {
         ASAN_UNPOISON_MEMORY_REGION(block.raw, block.raw_bytes);
-        std::free(block.raw);
+        free_aligned(block.raw);
     }
 }
 
@@ -99,7 +115,7 @@ void *Pool::allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag
         return nullptr;
     }
     block.raw_bytes = (head + bytes + TAIL_BYTES + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    block.raw = static_cast<unsigned char *>(std::aligned_alloc(ALIGNMENT, block.raw_bytes));
+    block.raw = static_cast<unsigned char *>(allocate_aligned(block.raw_bytes));
     if (block.raw == nullptr) {
         return nullptr;
     }
@@ -142,7 +158,7 @@ void Pool::let_go_oldest(const char *api) {
     quarantine_.pop_front();
     quarantine_bytes_ -= found->second.raw_bytes;
     ASAN_UNPOISON_MEMORY_REGION(found->second.raw, found->second.raw_bytes);
-    std::free(found->second.raw);
+    free_aligned(found->second.raw);
     blocks_.erase(found);
 }
 
@@ -192,7 +208,7 @@ void Pool::report_leaks() {
             sum.bytes += it->second.bytes;
         }
         ASAN_UNPOISON_MEMORY_REGION(it->second.raw, it->second.raw_bytes);
-        std::free(it->second.raw);
+        free_aligned(it->second.raw);
         it = blocks_.erase(it);
     }
     quarantine_.clear();

@@ -9,43 +9,23 @@
 #include "core/static_tls.hpp"
 #include "ke/state.hpp"
 
-#if defined(_WIN32)
-extern "C"
-    __declspec(dllimport) void __stdcall RaiseException(unsigned long, unsigned long, unsigned long, const void *);
-#else
 #include <csetjmp>
+
+#include <seh_host.h>
+
+#if defined(_WIN32)
+#include "core/host.hpp"
+#else
 #include <csignal>
-#include <mutex>
 #include <sys/mman.h>
 #endif
 
 namespace fltsim::seh {
 
-#if defined(_WIN32)
-
-// The compiler's own exception handling carries it.
-void prepare_host_thread() {}
-
-void raise(NTSTATUS code, const char *) {
-    abandon_kernel_calls();
-    RaiseException(static_cast<unsigned long>(code), 0, 0, nullptr);
-    __builtin_trap();
-}
-
-bool try_copy(void *to, const void *from, size_t bytes) {
-    std::memcpy(to, from, bytes);
-    return true;
-}
-
-#else
-
 namespace {
 
 FLTSIM_STATIC_TLS thread_local bool prepared = false;
 FLTSIM_STATIC_TLS thread_local sigjmp_buf *volatile model_guard = nullptr;
-
-constexpr int SIGNALS[] = {SIGSEGV, SIGBUS};
-struct sigaction previous_action[2];
 
 std::string hex(uint64_t value) {
     char text[32];
@@ -62,6 +42,42 @@ FLTSIM_SEH_FRAME *innermost_frame(Thread &thread) {
     return static_cast<FLTSIM_SEH_FRAME *>(thread.seh_top);
 }
 
+/// Who goes on after a fault at `address`: the model's own guarded copy, the driver's guarded block, or nobody of ours (null).
+sigjmp_buf *fault_target(void *address) {
+    if (!prepared) {
+        return nullptr;
+    }
+    if (model_guard != nullptr) {
+        return model_guard;
+    }
+    if (world_or_null() == nullptr || executing().model_depth != 0) {
+        return nullptr;
+    }
+    Thread &thread = executing();
+    FLTSIM_SEH_FRAME *frame = innermost_frame(thread);
+    if (frame == nullptr) {
+        return nullptr;
+    }
+    if (thread.irql >= DISPATCH_LEVEL) {
+        bugcheck("V14 page fault at DISPATCH_LEVEL", "guarded code",
+                 "address " + hex(reinterpret_cast<uintptr_t>(address)) +
+                     ": touch a caller's memory below DISPATCH_LEVEL");
+    }
+    frame->Code = static_cast<ULONG>(STATUS_ACCESS_VIOLATION);
+    return &frame->Buffer;
+}
+
+#if defined(_WIN32)
+
+void install_handlers() {
+    host::handle_faults([](void *address) -> void * { return fault_target(address); });
+}
+
+#else
+
+constexpr int SIGNALS[] = {SIGSEGV, SIGBUS};
+struct sigaction previous_action[2];
+
 void hand_on(int signal, siginfo_t *info, void *context) {
     const struct sigaction &previous = previous_action[signal == SIGSEGV ? 0 : 1];
     if ((previous.sa_flags & SA_SIGINFO) != 0) {
@@ -77,23 +93,8 @@ void hand_on(int signal, siginfo_t *info, void *context) {
 }
 
 void on_fault(int signal, siginfo_t *info, void *context) {
-    if (prepared) {
-        if (model_guard != nullptr) {
-            siglongjmp(*model_guard, 1);
-        }
-        if (world_or_null() != nullptr && executing().model_depth == 0) {
-            Thread &thread = executing();
-            FLTSIM_SEH_FRAME *frame = innermost_frame(thread);
-            if (frame != nullptr) {
-                if (thread.irql >= DISPATCH_LEVEL) {
-                    bugcheck("V14 page fault at DISPATCH_LEVEL", "guarded code",
-                             "address " + hex(reinterpret_cast<uintptr_t>(info->si_addr)) +
-                                 ": touch a caller's memory below DISPATCH_LEVEL");
-                }
-                frame->Code = static_cast<ULONG>(STATUS_ACCESS_VIOLATION);
-                siglongjmp(frame->Buffer, 1);
-            }
-        }
+    if (sigjmp_buf *target = fault_target(info->si_addr); target != nullptr) {
+        siglongjmp(*target, 1);
     }
     hand_on(signal, info, context);
 }
@@ -151,6 +152,8 @@ void install_handlers() {
     }
 }
 
+#endif
+
 } // namespace
 
 // Not inlined: a fiber that moved to another host thread must not use thread-local addresses computed before.
@@ -158,9 +161,11 @@ __attribute__((noinline)) void prepare_host_thread() {
     if (prepared) {
         return;
     }
-    static std::once_flag once;
-    std::call_once(once, install_handlers);
+    static const bool installed = (install_handlers(), true);
+    (void)installed;
+#if !defined(_WIN32)
     thread_local AlternateStack stack;
+#endif
     prepared = true;
 }
 
@@ -189,13 +194,9 @@ __attribute__((noinline)) bool try_copy(void *to, const void *from, size_t bytes
     return true;
 }
 
-#endif
-
 } // namespace fltsim::seh
 
 using namespace fltsim;
-
-#if !defined(_WIN32)
 
 /// Host calling convention, any IRQL. See seh_host.h.
 FLTSIM_KERNEL void FltSimSehEnter(FLTSIM_SEH_FRAME *Frame) {
@@ -217,8 +218,6 @@ FLTSIM_KERNEL void FltSimSehLeave(FLTSIM_SEH_FRAME *Frame) {
     thread.seh_top = Frame->Previous;
     ke::thread_state(thread).seh_driver_depth.pop_back();
 }
-
-#endif
 
 namespace {
 

@@ -5,7 +5,6 @@
 #include "ke/threads.hpp"
 
 #include <algorithm>
-#include <csetjmp>
 
 #include "core/faults.hpp"
 #include "ke/state.hpp"

@@ -2,8 +2,7 @@
 //
 // This module provides: GetOverlappedResult(Ex), CancelIoEx, CancelSynchronousIo, OpenThread, GetCurrentThreadId and GetCurrentProcessId.
 
-#include <unistd.h>
-
+#include "core/host.hpp"
 #include "flt/filter_manager.hpp"
 #include "user/apc.hpp"
 #include "user/event.hpp"
@@ -162,7 +161,7 @@ FLTSIM_USER DWORD GetCurrentThreadId(void) {
     }
     const auto world = selected_world();
     if (!world) {
-        return static_cast<DWORD>(::gettid());
+        return static_cast<DWORD>(host::thread_id());
     }
     if (t_known.world.lock() == world) {
         return t_known.id;
@@ -182,7 +181,7 @@ FLTSIM_USER DWORD GetCurrentProcessId(void) {
     }
     const auto selected = selected_world();
     if (!selected) {
-        return static_cast<DWORD>(::getpid());
+        return static_cast<DWORD>(host::process_id());
     }
     auto id = static_cast<DWORD>(selected->client_process()->id);
     // A world that has stopped has no thread for the caller any more.

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: other names for what kernel32 has as well, where the model is a Windows library itself: the C and C++ libraries in it call the
+// system's functions, and must not find the model's. It exports them under their own names all the same (native/fltsim/windows.def).
+#pragma once
+
+#if defined(_WIN32)
+#define CancelIoEx FltSimUser_CancelIoEx
+#define CancelSynchronousIo FltSimUser_CancelSynchronousIo
+#define CloseHandle FltSimUser_CloseHandle
+#define CreateDirectoryW FltSimUser_CreateDirectoryW
+#define CreateEventW FltSimUser_CreateEventW
+#define CreateFileMappingW FltSimUser_CreateFileMappingW
+#define CreateFileW FltSimUser_CreateFileW
+#define CreateIoCompletionPort FltSimUser_CreateIoCompletionPort
+#define DeviceIoControl FltSimUser_DeviceIoControl
+#define DuplicateHandle FltSimUser_DuplicateHandle
+#define FlushFileBuffers FltSimUser_FlushFileBuffers
+#define FlushViewOfFile FltSimUser_FlushViewOfFile
+#define GetCurrentProcess FltSimUser_GetCurrentProcess
+#define GetCurrentProcessId FltSimUser_GetCurrentProcessId
+#define GetCurrentThreadId FltSimUser_GetCurrentThreadId
+#define GetFileInformationByHandleEx FltSimUser_GetFileInformationByHandleEx
+#define GetLastError FltSimUser_GetLastError
+#define GetOverlappedResult FltSimUser_GetOverlappedResult
+#define GetOverlappedResultEx FltSimUser_GetOverlappedResultEx
+#define GetQueuedCompletionStatus FltSimUser_GetQueuedCompletionStatus
+#define GetQueuedCompletionStatusEx FltSimUser_GetQueuedCompletionStatusEx
+#define LockFile FltSimUser_LockFile
+#define LockFileEx FltSimUser_LockFileEx
+#define MapViewOfFile FltSimUser_MapViewOfFile
+#define OpenThread FltSimUser_OpenThread
+#define PostQueuedCompletionStatus FltSimUser_PostQueuedCompletionStatus
+#define QueryDosDeviceW FltSimUser_QueryDosDeviceW
+#define ReadDirectoryChangesW FltSimUser_ReadDirectoryChangesW
+#define ReadFile FltSimUser_ReadFile
+#define ReadFileEx FltSimUser_ReadFileEx
+#define ResetEvent FltSimUser_ResetEvent
+#define SetEvent FltSimUser_SetEvent
+#define SetFileCompletionNotificationModes FltSimUser_SetFileCompletionNotificationModes
+#define SetFileInformationByHandle FltSimUser_SetFileInformationByHandle
+#define SetFilePointerEx FltSimUser_SetFilePointerEx
+#define SetLastError FltSimUser_SetLastError
+#define Sleep FltSimUser_Sleep
+#define SleepEx FltSimUser_SleepEx
+#define UnlockFile FltSimUser_UnlockFile
+#define UnlockFileEx FltSimUser_UnlockFileEx
+#define UnmapViewOfFile FltSimUser_UnmapViewOfFile
+#define WaitForSingleObject FltSimUser_WaitForSingleObject
+#define WaitForSingleObjectEx FltSimUser_WaitForSingleObjectEx
+#define WriteFile FltSimUser_WriteFile
+#define WriteFileEx FltSimUser_WriteFileEx
+#endif
