@@ -6,7 +6,9 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['test/wine/**/*.test.ts'],
+    include: ['test/wine/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/conformance/**/*.test.ts'],
+    // They start programs and read what these print, or need ffi-napi.
+    exclude: ['test/e2e/cli.test.ts', 'test/e2e/validate.test.ts', 'test/e2e/ffi.test.ts'],
     pool: 'threads',
     maxWorkers: 1,
     testTimeout: 60_000,

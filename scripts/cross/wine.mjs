@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: `npm run test:wine`: the tests of vitest.wine.config.ts in the Windows build of Node under Wine, with the addon of `npm run build:windows`.
+// This module provides: `npm run test:wine`: the tests of vitest.wine.config.ts in the Windows build of Node under Wine, with the addon,
+// the model and the driver's image of `npm run build:windows`.
 //
 //   npm run test:wine -- ARGUMENT...   vitest's: a file, -t NAME
 //
@@ -128,7 +129,7 @@ function testUnderWine(args) {
   const log = path.join(wineDir, 'vitest.log')
   const vitest = windowsPath(path.join(paths.root, 'node_modules', 'vitest', 'vitest.mjs'))
   const config = ['run', '--config', 'vitest.wine.config.ts', ...args]
-  const { status, signal } = wine(log, [path.join(nodeDir, 'bin', 'node.exe'), vitest, ...config])
+  const { status, signal } = wine(log, [path.join(nodeDir, 'bin', 'node.exe'), '--expose-gc', vitest, ...config])
   process.stdout.write(readFileSync(log, 'utf8'))
   if (status !== 0) throw new BuildProblem(`minipend test:wine: vitest ended with ${status ?? signal}.`)
 }

@@ -88,7 +88,7 @@ describe('a gate', () => {
   it('gives back by itself at its deadline; a release after that says so', async () => {
     const mp = await world()
     await mp.attach('D:')
-    const gate = await mp.gate({ on: ['write'], deadlineMs: 20 })
+    const gate = await mp.gate({ on: ['write'], deadlineMs: 250 })
     const file = await mp.io.open('D:\\a', { access: 'readwrite', create: 'create' })
     const writing = file.write('x')
     const held = await gate.next()
