@@ -19,9 +19,9 @@
 
 #include "core/fiber.hpp"
 #include "core/kept_images.hpp"
-#include "core/report.hpp"
 #include "core/scheduler.hpp"
 #include "core/strategies.hpp"
+#include "core/symbols.hpp"
 #include "snapshot.hpp"
 
 namespace explore {
@@ -126,7 +126,7 @@ class KeptStage final : public Stage {
                 stacks.push_back(std::make_unique<fltsim::Fiber>([] {}));
             }
         }
-        fltsim::Report::backtrace();
+        fltsim::current_stack();
         fltsim::ReplaySchedule schedule;
         const std::unique_ptr<Stage> fresh = make_fresh_stage(scenario_, image);
         fresh->play(schedule, 0);
