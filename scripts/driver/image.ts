@@ -41,6 +41,8 @@ export interface ImageRequest {
   /** Where sources and include directories are looked for; the repository by default. */
   readonly root?: string
   readonly resource?: string
+  /** Definition files of what may be imported beside the driver's own, relative to `root`. */
+  readonly imports?: readonly string[]
   /** Options that are added at the end, so they win. */
   readonly compile?: readonly string[]
   readonly link?: readonly string[]
@@ -128,11 +130,15 @@ export async function buildImage(request: ImageRequest): Promise<BuiltImage> {
     const out = path.relative(root, path.join(work, objectName(source)))
     await tool(tools.clang, [`--target=${machine.target}`, ...options, ...preprocess, '-c', source, '-o', out], root)
   })
-  const modules = importDefinitions(architecture)
-  for (const module of modules) {
+  const definitions = [
+    ...importDefinitions(architecture).map((module) => path.join(paths.root, importsDirectory, `${module}.def`)),
+    ...(request.imports ?? []).map((file) => path.join(root, file)),
+  ]
+  const libraries = definitions.map((definition, index) => `${index}-${path.parse(definition).name}.lib`)
+  for (const [index, definition] of definitions.entries()) {
+    const library = libraries[index] ?? ''
     steps.push(async () => {
-      const definition = path.join(paths.root, importsDirectory, `${module}.def`)
-      await tool(tools['llvm-dlltool'], ['-m', machine.importLibrary, '-d', definition, '-l', `${module}.lib`], work)
+      await tool(tools['llvm-dlltool'], ['-m', machine.importLibrary, '-d', definition, '-l', library], work)
     })
   }
   if (request.resource !== undefined) {
@@ -146,7 +152,7 @@ export async function buildImage(request: ImageRequest): Promise<BuiltImage> {
   }
   await inParallel(steps, (step) => step())
 
-  const inputs = [...request.sources.map(objectName), ...modules.map((module) => `${module}.lib`)]
+  const inputs = [...request.sources.map(objectName), ...libraries]
   if (request.resource !== undefined) inputs.push('version.res')
   const link = [
     ...keep(linkOptions),

@@ -4,7 +4,13 @@
 
 import type { CommandContext } from './command.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
-import { type CaseCounters, type CaseResult, readResultDocument, type ResultDocument } from './validate/document.js'
+import {
+  type CaseCounters,
+  type CaseResult,
+  imageName,
+  readResultDocument,
+  type ResultDocument,
+} from './validate/document.js'
 
 export interface CaseDifference {
   readonly topic: string
@@ -69,7 +75,7 @@ export function differences(first: ResultDocument, second: ResultDocument): Case
 export function reasons(first: ResultDocument, second: ResultDocument): string[] {
   const unlike = (what: string, a: string, b: string): string[] => (a === b ? [] : [`${what}: ${a} and ${b}`])
   const image = ({ driver }: ResultDocument): string =>
-    driver === null ? 'unknown' : `${driver.file} ${driver.sha256.slice(0, 12)}`
+    driver === null ? 'unknown' : `${imageName(driver)} ${driver.sha256.slice(0, 12)}`
   return [
     ...unlike('lane', first.backend, second.backend),
     ...unlike('driver image', image(first), image(second)),

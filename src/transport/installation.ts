@@ -4,7 +4,7 @@
 //
 // The build puts them into build/Release next to src/ and dist/; a package carries them for some platforms in prebuilt/ (prebuilt.ts), which is looked at
 // when nothing was built. MINIPEND_ADDON names another addon (one that node-gyp built, say), MINIPEND_BUILD_DIR another directory for all
-// of them (an instrumented build).
+// of them (an instrumented build), MINIPEND_DRIVER_IMAGE another driver for the model (minipend.sys).
 
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -72,14 +72,14 @@ function findDirectory(): Pick<Installation, 'source' | 'directory'> {
 
 /** Where everything is, and whether it is there. Loads nothing. */
 export function inspectInstallation(): Installation {
-  const { MINIPEND_ADDON: addon } = process.env
+  const { MINIPEND_ADDON: addon, MINIPEND_DRIVER_IMAGE: image } = process.env
   const { source, directory } = findDirectory()
   return {
     source,
     directory,
     addon: part(addon === undefined ? path.join(directory, 'minipend.node') : path.resolve(addon)),
     model: part(path.join(directory, `libfltsim${librarySuffix()}`)),
-    driverImage: part(path.join(directory, 'minipend.host.so')),
+    driverImage: part(image === undefined ? path.join(directory, 'minipend.host.so') : path.resolve(image)),
     ffiNapi: packagePart('ffi-napi'),
     refNapi: packagePart('ref-napi'),
   }

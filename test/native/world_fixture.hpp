@@ -18,11 +18,17 @@ namespace check {
 #define MINIPEND_DRIVER_IMAGE ""
 #endif
 
+/// The image that was built with the tests, or the one that MINIPEND_DRIVER_IMAGE in the environment names.
+inline const char *driver_image() {
+    const char *const other = std::getenv("MINIPEND_DRIVER_IMAGE");
+    return other != nullptr ? other : MINIPEND_DRIVER_IMAGE;
+}
+
 inline fltsim::WorldOptions virtual_world(uint64_t seed = 1) {
     fltsim::WorldOptions options;
     options.seed = seed;
     options.virtual_clock = true;
-    options.driver_image = MINIPEND_DRIVER_IMAGE;
+    options.driver_image = driver_image();
     return options;
 }
 
@@ -30,7 +36,7 @@ inline fltsim::WorldOptions wall_world(bool threads = false, uint64_t seed = 1) 
     fltsim::WorldOptions options;
     options.seed = seed;
     options.threads = threads;
-    options.driver_image = MINIPEND_DRIVER_IMAGE;
+    options.driver_image = driver_image();
     return options;
 }
 

@@ -236,6 +236,9 @@ void NTAPI ProbeForRead(_In_ volatile void *Address, _In_ SIZE_T Length, _In_ UL
 /// IRQL <= APC_LEVEL.
 void NTAPI ProbeForWrite(_In_ volatile void *Address, _In_ SIZE_T Length, _In_ ULONG Alignment);
 
+/// IRQL <= APC_LEVEL. Raises an exception with this status.
+DECLSPEC_NORETURN VOID NTAPI ExRaiseStatus(_In_ NTSTATUS Status);
+
 /// Any IRQL.
 ULONG NTAPI DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...);
 

@@ -47,6 +47,21 @@ export interface WindowsPart {
   readonly filters: readonly { readonly name: string; readonly altitude: string }[]
 }
 
+/** The model's own (for this machine), minipend.sys by clang and lld, minipend.sys by the vendor's tools. */
+export const DRIVER_KINDS = ['host build', 'cross build', 'WDK build'] as const
+export type DriverKind = (typeof DRIVER_KINDS)[number]
+
+export interface DriverImage {
+  readonly file: string
+  readonly sha256: string
+  /** What follows is absent in documents of older versions. Null: only a Windows image says it. */
+  readonly kind?: DriverKind
+  readonly linker?: string | null
+  readonly signed?: boolean | null
+  /** Identity and name of its debug information. */
+  readonly pdb?: string | null
+}
+
 export interface ResultDocument {
   readonly schema: typeof SCHEMA
   readonly schemaVersion: typeof SCHEMA_VERSION
@@ -68,7 +83,7 @@ export interface ResultDocument {
   /** What was held when the cases did not end in time. */
   readonly diagnosis?: readonly string[] | undefined
   /** The image that was tested; null: it was not found. */
-  readonly driver: { readonly file: string; readonly sha256: string } | null
+  readonly driver: DriverImage | null
   /** Of --filter. */
   readonly filter: string | null
   /** Of --reading. Absent in documents of earlier versions. */
@@ -76,6 +91,9 @@ export interface ResultDocument {
   readonly summary: Readonly<Record<CaseOutcome, number>>
   readonly cases: readonly CaseResult[]
 }
+
+/** "minipend.sys (cross build)"; of older documents the file alone. */
+export const imageName = ({ file, kind }: DriverImage): string => (kind === undefined ? file : `${file} (${kind})`)
 
 export function summaryOf(cases: readonly CaseResult[]): Record<CaseOutcome, number> {
   const count = (outcome: CaseOutcome): number => cases.filter((each) => each.outcome === outcome).length
@@ -111,7 +129,11 @@ function wrongInCase(value: unknown): string | undefined {
 function wrongInDocument(value: Readonly<Record<string, unknown>>): string | undefined {
   const { package: manifest, driver, cases } = value
   const driverIsGood =
-    driver === null || (isObject(driver) && typeof driver['file'] === 'string' && typeof driver['sha256'] === 'string')
+    driver === null ||
+    (isObject(driver) &&
+      typeof driver['file'] === 'string' &&
+      typeof driver['sha256'] === 'string' &&
+      (driver['kind'] === undefined || DRIVER_KINDS.some((kind) => kind === driver['kind'])))
   const checks: readonly (readonly [string, boolean])[] = [
     ['backend', value['backend'] === 'embedded' || value['backend'] === 'windows'],
     ['package', isObject(manifest) && typeof manifest['version'] === 'string'],

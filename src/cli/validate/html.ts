@@ -2,7 +2,7 @@
 //
 // This module provides: the result document as one HTML page, which needs nothing else.
 
-import type { CaseResult, ResultDocument } from './document.js'
+import { type CaseResult, imageName, type ResultDocument } from './document.js'
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -88,7 +88,7 @@ function facts(document: ResultDocument): string {
     ...(Object.keys(document.readings ?? {}).length === 0
       ? []
       : ([['readings', readingsText(document.readings)]] as const)),
-    ['driver image', driver === null ? 'not found' : `${driver.file}, SHA-256 ${driver.sha256}`],
+    ['driver image', driver === null ? 'not found' : `${imageName(driver)}, SHA-256 ${driver.sha256}`],
     ['minipend', document.package.version],
     ['Node.js', document.node],
     ['machine', `${machine.platform} ${machine.release} ${machine.arch}, ${machine.processors} processors`],

@@ -2,8 +2,7 @@
 //
 // This module provides: `minipend validate`: the conformance cases, and what became of each as JSON, JUnit XML or HTML.
 
-import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { type BackendName, inspectInstallation, NotSupportedError, type ReadingOptions } from '../../index.js'
@@ -14,6 +13,7 @@ import { packageManifest } from '../package-manifest.js'
 import { InputError } from '../problems.js'
 import type { Colors } from '../terminal.js'
 import { type CaseResult, type ResultDocument, SCHEMA, SCHEMA_VERSION, summaryOf } from './document.js'
+import { describeDriverImage } from './driver-image.js'
 import { htmlOf } from './html.js'
 import { runSuite, type SuiteOptions } from './suite.js'
 
@@ -87,14 +87,12 @@ export function checkLane(
   }
 }
 
-/** The image that is tested. On Windows the installed one. @throws InstallationError when the host's is not built */
+/** The image that is tested. On Windows the installed one. @throws InstallationError when the model's is not built */
 function driverImage(backend: BackendName): ResultDocument['driver'] {
   const installed = path.join(process.env['SystemRoot'] ?? '', 'System32', 'drivers', 'minipend.sys')
   const file =
-    backend === 'windows' ? installed : requirePart(inspectInstallation().driverImage, "the driver's host image")
-  return existsSync(file)
-    ? { file: path.basename(file), sha256: createHash('sha256').update(readFileSync(file)).digest('hex') }
-    : null
+    backend === 'windows' ? installed : requirePart(inspectInstallation().driverImage, 'the driver image of the model')
+  return existsSync(file) ? describeDriverImage(file) : null
 }
 
 /** @throws InputError: it cannot be written */

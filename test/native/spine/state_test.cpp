@@ -11,6 +11,7 @@
 #include <link.h>
 
 #include "flt/internal.hpp"
+#include "image/pe_image.hpp"
 #include "inside.hpp"
 
 using namespace spine;
@@ -66,6 +67,15 @@ struct Search {
     std::vector<uint64_t> found{};
 };
 
+/// In memory that the image may write.
+void search_memory(uint64_t begin, uint64_t end, Search *search) {
+    for (uint64_t at = (begin + 7) / 8 * 8; at + sizeof(State) <= end; at += 8) {
+        if (is_signature(at)) {
+            search->found.push_back(at);
+        }
+    }
+}
+
 int search_image(dl_phdr_info *info, size_t, void *context) {
     auto *search = static_cast<Search *>(context);
     if (info->dlpi_addr != search->base) {
@@ -76,13 +86,8 @@ int search_image(dl_phdr_info *info, size_t, void *context) {
         if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) == 0) {
             continue;
         }
-        const uint64_t first = (info->dlpi_addr + segment.p_vaddr + 7) / 8 * 8;
-        const uint64_t end = info->dlpi_addr + segment.p_vaddr + segment.p_memsz;
-        for (uint64_t at = first; at + sizeof(State) <= end; at += 8) {
-            if (is_signature(at)) {
-                search->found.push_back(at);
-            }
-        }
+        const uint64_t begin = info->dlpi_addr + segment.p_vaddr;
+        search_memory(begin, begin + segment.p_memsz, search);
     }
     return 1;
 }
@@ -96,10 +101,22 @@ std::vector<uint64_t> find_state(const TestWorld &world) {
         need(filters.size() == 1, "one filter is loaded");
         Dl_info info{};
         const auto *code = reinterpret_cast<const void *>(filters[0]->driver->image->entry());
+#if FLTSIM_WINDOWS_IMAGES
+        if (const auto *image = fltsim::image::image_at(reinterpret_cast<uint64_t>(code))) {
+            for (const auto &section : image->sections()) {
+                if ((section.characteristics & fltsim::image::SECTION_WRITE) != 0) {
+                    search_memory(image->base() + section.rva, image->base() + section.rva + section.bytes, &search);
+                }
+            }
+            return;
+        }
+#endif
         need(dladdr(code, &info) != 0, "the loader does not know the image");
         search.base = reinterpret_cast<uint64_t>(info.dli_fbase);
     });
-    dl_iterate_phdr(search_image, &search);
+    if (search.base != 0) {
+        dl_iterate_phdr(search_image, &search);
+    }
     return search.found;
 }
 

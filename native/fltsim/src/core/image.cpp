@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: Image (image.hpp) for host images. The file is copied first, because the system's loader would give every dlopen
+// This module provides: Image (image.hpp), and host images. Their file is copied first, because the system's loader would give every dlopen
 // of one file the same data.
 
 #include "core/image.hpp"
@@ -11,10 +11,14 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <utility>
+#include <vector>
 
 #include "core/symbols.hpp"
+#include "image/pe_image.hpp"
 
 #if defined(_WIN32)
 // Declared here: windows.h and the driver's headers do not go together.
@@ -97,23 +101,74 @@ const void *base_of(const void *address) {
 }
 #endif
 
-} // namespace
-
-Image::Image(std::string path, void *module, PDRIVER_INITIALIZE entry)
-    : path_(std::move(path)), module_(module), entry_(entry) {}
-
-Image::~Image() {
-    forget_image(base_of(reinterpret_cast<const void *>(entry_)));
-    if (!give_kept_image(module_)) {
-        close_module(module_);
+/// A library of this host.
+class HostImage final : public Image {
+  public:
+    HostImage(void *module, PDRIVER_INITIALIZE entry) : module_(module), entry_(entry) {}
+    ~HostImage() override {
+        forget_image(base_of(reinterpret_cast<const void *>(entry_)));
+        if (!give_kept_image(module_)) {
+            close_module(module_);
+        }
     }
+    PDRIVER_INITIALIZE entry() const override { return entry_; }
+
+  private:
+    void *module_;
+    PDRIVER_INITIALIZE entry_;
+};
+
+std::unique_ptr<Image> load_host_image(const std::string &path, const files::path &source, std::string *error) {
+    const TemporaryCopy copy(source);
+    std::string reason;
+    void *module = open_module(copy.path(), &reason);
+    if (module == nullptr) {
+        *error = "driver image \"" + path + "\" cannot be loaded: " + reason +
+                 "; it must be built for this machine and this fltsim";
+        return nullptr;
+    }
+    auto entry = reinterpret_cast<PDRIVER_INITIALIZE>(symbol(module, "FxDriverEntry"));
+    if (entry == nullptr) {
+        close_module(module);
+        *error = "driver image \"" + path + "\" has no FxDriverEntry; link it with the framework's entry point";
+        return nullptr;
+    }
+    keep_image(path, module);
+    remember_image(base_of(reinterpret_cast<const void *>(entry)), path);
+    return std::make_unique<HostImage>(module, entry);
 }
+
+/// A Windows image begins with MZ, a library of this host with something else (on Windows too: there it has exports, and no native subsystem).
+bool is_windows_image([[maybe_unused]] const files::path &source) {
+#if defined(_WIN32)
+    return false;
+#else
+    char begin[2] = {};
+    std::ifstream(source, std::ios::binary).read(begin, sizeof begin);
+    return begin[0] == 'M' && begin[1] == 'Z';
+#endif
+}
+
+std::unique_ptr<Image> load_windows_image(const std::string &path, [[maybe_unused]] const files::path &source,
+                                          std::string *error) {
+#if FLTSIM_WINDOWS_IMAGES
+    std::ifstream file(source, std::ios::binary);
+    std::vector<uint8_t> bytes(std::istreambuf_iterator<char>(file), {});
+    return image::PeImage::load(path, std::move(bytes), error);
+#else
+    *error = "driver image \"" + path +
+             "\" is a Windows image: its code is for x64, and the model runs such code on x86-64 Linux only";
+    return nullptr;
+#endif
+}
+
+} // namespace
 
 std::unique_ptr<Image> Image::load(const std::string &path, std::string *error) {
     if (void *kept = take_kept_image(path)) {
         auto entry = reinterpret_cast<PDRIVER_INITIALIZE>(symbol(kept, "FxDriverEntry"));
         remember_image(base_of(reinterpret_cast<const void *>(entry)), path);
-        return std::unique_ptr<Image>(new Image(path, kept, entry));
+        return std::make_unique<HostImage>(kept, entry);
     }
     const files::path source(reinterpret_cast<const char8_t *>(path.c_str()));
     std::error_code status;
@@ -122,25 +177,10 @@ std::unique_ptr<Image> Image::load(const std::string &path, std::string *error) 
         return nullptr;
     }
     try {
-        const TemporaryCopy copy(source);
-        std::string reason;
-        void *module = open_module(copy.path(), &reason);
-        if (module == nullptr) {
-            *error = "driver image \"" + path + "\" cannot be loaded: " + reason +
-                     "; it must be built for this machine and this fltsim";
-            return nullptr;
-        }
-        auto entry = reinterpret_cast<PDRIVER_INITIALIZE>(symbol(module, "FxDriverEntry"));
-        if (entry == nullptr) {
-            close_module(module);
-            *error = "driver image \"" + path + "\" has no FxDriverEntry; link it with the framework's entry point";
-            return nullptr;
-        }
-        keep_image(path, module);
-        remember_image(base_of(reinterpret_cast<const void *>(entry)), path);
-        return std::unique_ptr<Image>(new Image(path, module, entry));
+        return is_windows_image(source) ? load_windows_image(path, source, error)
+                                        : load_host_image(path, source, error);
     } catch (const std::exception &exception) {
-        *error = "driver image \"" + path + "\" cannot be copied to the temporary directory: " + exception.what();
+        *error = "driver image \"" + path + "\" cannot be copied or mapped: " + exception.what();
         return nullptr;
     }
 }

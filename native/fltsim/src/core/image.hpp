@@ -13,21 +13,20 @@ namespace fltsim {
 
 class Image {
   public:
-    /// Loads the file. On failure null, and `error` says what was wrong and what to do.
+    /// Loads the file: a library of this host, or a Windows image (image/pe_image.hpp). On failure null, and `error` says what was wrong and
+    /// what to do.
     static std::unique_ptr<Image> load(const std::string &path, std::string *error);
-    ~Image();
+    virtual ~Image() = default;
     Image(const Image &) = delete;
     Image &operator=(const Image &) = delete;
 
-    /// FxDriverEntry, the framework's entry point of a KMDF driver.
-    PDRIVER_INITIALIZE entry() const { return entry_; }
-    const std::string &path() const { return path_; }
+    /// The image's entry point: of a KMDF driver the framework's, FxDriverEntry.
+    virtual PDRIVER_INITIALIZE entry() const = 0;
+    /// The entry point has returned a success: what only it needed goes.
+    virtual void initialised() {}
 
-  private:
-    Image(std::string path, void *module, PDRIVER_INITIALIZE entry);
-    std::string path_;
-    void *module_;
-    PDRIVER_INITIALIZE entry_;
+  protected:
+    Image() = default;
 };
 
 } // namespace fltsim

@@ -77,6 +77,11 @@ DriverCall::DriverCall(const char *callback)
       apc_disable_(thread_.kernel_apc_disable), spin_locks_(thread_.spin_locks_held) {
     World &here = world();
     here.scheduler->yield();
+    image::prepare_host_thread();
+    if (thread_.gate.rip != 0) { // what is called now may be another driver's code, and may call the model too
+        gate_ = thread_.gate;
+        thread_.gate.rip = 0;
+    }
     ++thread_.driver_depth;
     thread_.model_depth = 0;
     if (depth_ > 0) {
@@ -91,6 +96,11 @@ DriverCall::~DriverCall() noexcept(false) {
     }
     thread_.model_depth = depth_;
     --thread_.driver_depth;
+    if (gate_.rip != 0) {
+        thread_.gate = gate_;
+    } else {
+        thread_.gate.rip = 0;
+    }
     if (thread_.irql != irql_) {
         here.stop("V5 IRQL changed by a callback", callback_,
                   std::string("entered at ") + irql_name(irql_) + ", returned at " + irql_name(thread_.irql));

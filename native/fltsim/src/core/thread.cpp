@@ -101,6 +101,7 @@ World *world_or_null() {
 void set_context(World *world, Thread *thread) {
     t_world = world;
     t_thread = thread;
+    image::set_gate(thread != nullptr ? &thread->gate : nullptr);
 }
 
 bool has_context() {

@@ -19,6 +19,7 @@
 #include "core/worlds.hpp"
 #include "flt/filter_manager.hpp"
 #include "fs/file_system.hpp"
+#include "image/unwind.hpp"
 #include "io/io_manager.hpp"
 #include "wdf/framework.hpp"
 
@@ -258,6 +259,13 @@ void World::stop(std::string_view rule, std::string_view call, std::string_view 
     stop.processor = scheduler ? scheduler->current_processor() : 0;
     stop.irql = thread.irql;
     stop.stack = current_stack();
+#if FLTSIM_WINDOWS_IMAGES
+    const std::vector<std::string> image_frames = image::stack_at_gate();
+    stop.stack.frames.insert(stop.stack.frames.begin(), image_frames.begin(), image_frames.end());
+    if (stop.stack.call_site.empty() && !image_frames.empty()) {
+        stop.stack.call_site = image_frames.front();
+    }
+#endif
     const bool first = impl_->report.stop(std::move(stop));
     if (first && (rule == "HANG" || rule == "DEADLOCK") && io) {
         for (std::string &line : io->describe_outstanding()) {

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "core/ddk.hpp"
+#include "image/gate.hpp"
 
 namespace fltsim {
 
@@ -82,6 +83,7 @@ class Thread {
     const char *at_call = nullptr; ///< the scheduling point it is at: before or after this call,
     bool before_call = true;
     const void *at_code = nullptr; ///< or at a plain access of the driver, by the address of its code
+    image::GateRecord gate; ///< from where a Windows image's code has called the model
     void reference();
     void dereference();
     struct Impl;
@@ -132,6 +134,7 @@ class DriverCall {
     KIRQL irql_;
     uint32_t apc_disable_;
     uint32_t spin_locks_;
+    image::GateRecord gate_;
 };
 
 /// For a raised exception that is about to jump to a driver's __except: ends every KernelCall between here and the driver

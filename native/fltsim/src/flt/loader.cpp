@@ -82,6 +82,9 @@ NTSTATUS start(std::unique_ptr<Driver> owned) {
     });
     driver->busy = false;
     if (NT_SUCCESS(status)) {
+        if (driver->image) {
+            driver->image->initialised();
+        }
         world().note("driver " + narrow(driver->service) + ": loaded");
         return STATUS_SUCCESS;
     }

@@ -67,8 +67,8 @@ void reference_file(const char *api, PFILE_OBJECT file) {
 
 } // namespace
 
-FLTSIM_KERNEL POBJECT_TYPE *PsThreadType;
-FLTSIM_KERNEL POBJECT_TYPE *IoFileObjectType;
+FLTSIM_KERNEL_DATA POBJECT_TYPE *PsThreadType;
+FLTSIM_KERNEL_DATA POBJECT_TYPE *IoFileObjectType;
 POBJECT_TYPE *PsThreadType = &thread_type_pointer;
 POBJECT_TYPE *IoFileObjectType = &file_type_pointer;
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "ke/seh.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <string>
 
 #include "core/static_tls.hpp"
+#include "image/dispatch.hpp"
 #include "ke/state.hpp"
 
 #include <csetjmp>
@@ -75,11 +78,20 @@ void install_handlers() {
 
 #else
 
+#if FLTSIM_WINDOWS_IMAGES
+constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+#else
 constexpr int SIGNALS[] = {SIGSEGV, SIGBUS};
-struct sigaction previous_action[2];
+#endif
+struct sigaction previous_action[std::size(SIGNALS)];
+
+bool is_access(int signal) {
+    return signal == SIGSEGV || signal == SIGBUS;
+}
 
 void hand_on(int signal, siginfo_t *info, void *context) {
-    const struct sigaction &previous = previous_action[signal == SIGSEGV ? 0 : 1];
+    const auto which = std::find(std::begin(SIGNALS), std::end(SIGNALS), signal) - std::begin(SIGNALS);
+    const struct sigaction &previous = previous_action[which];
     if ((previous.sa_flags & SA_SIGINFO) != 0) {
         previous.sa_sigaction(signal, info, context);
     } else if (previous.sa_handler == SIG_DFL || previous.sa_handler == SIG_IGN) {
@@ -93,7 +105,14 @@ void hand_on(int signal, siginfo_t *info, void *context) {
 }
 
 void on_fault(int signal, siginfo_t *info, void *context) {
-    if (sigjmp_buf *target = fault_target(info->si_addr); target != nullptr) {
+#if FLTSIM_WINDOWS_IMAGES
+    // The model's own guarded copy comes first.
+    if (prepared && model_guard == nullptr && world_or_null() != nullptr &&
+        image::take_signal(signal, info, context, executing().model_depth == 0)) {
+        return;
+    }
+#endif
+    if (sigjmp_buf *target = is_access(signal) ? fault_target(info->si_addr) : nullptr; target != nullptr) {
         siglongjmp(*target, 1);
     }
     hand_on(signal, info, context);
@@ -170,6 +189,11 @@ __attribute__((noinline)) void prepare_host_thread() {
 }
 
 void raise(NTSTATUS code, const char *api) {
+#if FLTSIM_WINDOWS_IMAGES
+    if (image::called_by_image()) {
+        image::raise_at_gate(code, api);
+    }
+#endif
     Thread &thread = executing();
     FLTSIM_SEH_FRAME *frame = innermost_frame(thread);
     if (frame == nullptr) {
@@ -199,7 +223,7 @@ __attribute__((noinline)) bool try_copy(void *to, const void *from, size_t bytes
 using namespace fltsim;
 
 /// Host calling convention, any IRQL. See seh_host.h.
-FLTSIM_KERNEL void FltSimSehEnter(FLTSIM_SEH_FRAME *Frame) {
+FLTSIM_KERNEL_HOST void FltSimSehEnter(FLTSIM_SEH_FRAME *Frame) {
     seh::prepare_host_thread();
     Thread &thread = executing();
     Frame->Previous = static_cast<FLTSIM_SEH_FRAME *>(thread.seh_top);
@@ -209,7 +233,7 @@ FLTSIM_KERNEL void FltSimSehEnter(FLTSIM_SEH_FRAME *Frame) {
 }
 
 /// Host calling convention, any IRQL.
-FLTSIM_KERNEL void FltSimSehLeave(FLTSIM_SEH_FRAME *Frame) {
+FLTSIM_KERNEL_HOST void FltSimSehLeave(FLTSIM_SEH_FRAME *Frame) {
     Thread &thread = executing();
     if (thread.seh_top != Frame) {
         bugcheck("SEH frame left out of order", "__except",
@@ -273,4 +297,9 @@ FLTSIM_KERNEL void NTAPI ProbeForWrite(volatile void *Address, SIZE_T Length, UL
     for (uintptr_t at = reinterpret_cast<uintptr_t>(Address); at <= last; at = (at / PAGE_BYTES + 1) * PAGE_BYTES) {
         __atomic_fetch_or(reinterpret_cast<volatile unsigned char *>(at), 0, __ATOMIC_RELAXED);
     }
+}
+
+/// IRQL <= APC_LEVEL.
+FLTSIM_KERNEL DECLSPEC_NORETURN VOID NTAPI ExRaiseStatus(NTSTATUS Status) {
+    seh::raise(Status, "ExRaiseStatus");
 }

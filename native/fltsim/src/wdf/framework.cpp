@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "image/pe_image.hpp"
 #include "wdf/object.hpp"
 
 namespace fltsim::wdf {
@@ -36,6 +37,18 @@ NTSTATUS check_version(const WDF_BIND_INFO &info) {
     return STATUS_SUCCESS;
 }
 
+/// The function table for the image that this bind information is part of.
+const WDFFUNC *table_for([[maybe_unused]] const WDF_BIND_INFO *info) {
+    const WDFFUNC *table = function_table();
+#if FLTSIM_WINDOWS_IMAGES
+    if (image::PeImage *image = image::image_at(reinterpret_cast<uint64_t>(info))) {
+        return reinterpret_cast<const WDFFUNC *>(
+            image->gated_table(reinterpret_cast<void *const *>(table), WdfFunctionTableNumEntries));
+    }
+#endif
+    return table;
+}
+
 } // namespace
 
 Framework::Framework(World &world) : world_(world) {}
@@ -57,10 +70,11 @@ NTSTATUS Framework::bind(PDRIVER_OBJECT driver_object, PUNICODE_STRING registry_
     }
     auto client = std::make_unique<Client>(world_, driver_object);
     client->bind_info = info;
+    const WDFFUNC *table = table_for(info);
     if (info->FuncCount >= FIRST_POINTER_COUNT) {
-        *static_cast<const WDFFUNC **>(static_cast<void *>(info->FuncTable)) = function_table();
+        *static_cast<const WDFFUNC **>(static_cast<void *>(info->FuncTable)) = table;
     } else {
-        std::copy_n(function_table(), info->FuncCount, info->FuncTable);
+        std::copy_n(table, info->FuncCount, info->FuncTable);
     }
     info->Module = reinterpret_cast<PLIBRARY_MODULE>(&library_record);
     *globals = reinterpret_cast<PWDF_COMPONENT_GLOBALS>(&client->globals);

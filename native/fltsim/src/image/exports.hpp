@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: what a Windows driver image can import from the model: by module and name.
+//
+// The functions are those that are marked FLTSIM_KERNEL (core/ddk.hpp): they lie in a section of their own, and the library's symbol table
+// has their names. The C runtime functions are in gate.S. A name belongs to one module, as on Windows.
+#pragma once
+
+#include <string_view>
+
+#include "image/gate.hpp"
+
+namespace fltsim::image {
+
+struct Export {
+    void *address = nullptr; ///< null: not modelled
+    bool gated = false; ///< a function that the image calls through the gate
+};
+
+/// Module names are compared without case.
+Export find_export(std::string_view module, std::string_view name);
+
+} // namespace fltsim::image

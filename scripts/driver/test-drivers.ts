@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the small drivers that the model is tested with as Windows images: what they are built from, and building them.
+
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
+
+import * as paths from '../paths.mjs'
+import { type BuiltImage, buildImage } from './image.js'
+
+const SOURCES = 'test/image/drivers'
+const IMPORTS = 'test/image/imports'
+
+/** One image for each mistake of wrong.c. */
+const MISTAKES = [
+  'UNGUARDED_FAULT',
+  'FAULT_AT_DISPATCH',
+  'CORRUPT_LIST',
+  'STACK_OVERRUN',
+  'PRIVILEGED',
+  'DISCARDED_CODE',
+  'UNGUARDED_RAISE',
+  'WRITES_CODE',
+]
+
+export const testDriverDirectory = path.join(paths.buildDir, 'driver', 'x64', 'tests')
+
+interface TestDriver {
+  readonly name: string
+  readonly source: string
+  readonly compile?: readonly string[]
+}
+
+const drivers: readonly TestDriver[] = [
+  { name: 'seh', source: 'seh.c' },
+  ...MISTAKES.map((mistake) => ({
+    name: `wrong-${mistake.toLowerCase().replaceAll('_', '-')}`,
+    source: 'wrong.c',
+    compile: [`-DMISTAKE=${mistake}`],
+  })),
+]
+
+/** x64 images without KMDF: the model's loader calls their FxDriverEntry. */
+export async function buildTestDrivers(): Promise<readonly BuiltImage[]> {
+  const imports = readdirSync(path.join(paths.root, IMPORTS)).map((file) => `${IMPORTS}/${file}`)
+  const built: BuiltImage[] = []
+  for (const { name, source, compile = [] } of drivers) {
+    built.push(
+      await buildImage({
+        ...{ architecture: 'x64', outputDirectory: testDriverDirectory, name, imports, compile },
+        sources: [`${SOURCES}/${source}`, 'native/ddk/windows/guard.c', 'native/ddk/windows/load_config.S'],
+      }),
+    )
+  }
+  return built
+}
