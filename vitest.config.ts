@@ -8,8 +8,12 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // They need clang and lld, or Wine: npm run test:sys, npm run test:wine.
-    exclude: ['test/sys/**', 'test/wine/**'],
+    // They need clang and lld, or Wine: npm run test:sys, npm run test:wine. test/image needs the drivers that npm run test:image builds.
+    exclude: [
+      'test/sys/**',
+      'test/wine/**',
+      ...(process.env['MINIPEND_TEST_IMAGES'] === undefined ? ['test/image/**'] : []),
+    ],
     pool: 'forks',
     execArgv: ['--expose-gc'],
     testTimeout: 20_000,

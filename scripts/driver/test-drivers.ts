@@ -33,6 +33,8 @@ interface TestDriver {
 
 const drivers: readonly TestDriver[] = [
   { name: 'seh', source: 'seh.c' },
+  { name: 'passthrough', source: 'passthrough.c' },
+  { name: 'unmodelled', source: 'unmodelled.c' },
   ...MISTAKES.map((mistake) => ({
     name: `wrong-${mistake.toLowerCase().replaceAll('_', '-')}`,
     source: 'wrong.c',

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // This module provides: `npm run test:image`: everything that tests the driver, on minipend.sys itself instead of the host build: the native tests, the
-// conformance cases, whose outcomes are compared with those on the host build, and the end-to-end tests.
+// conformance cases, whose outcomes are compared with those on the host build, the end-to-end tests, and `minipend host` (test/image).
 //
 //   npm run test:image                    all of it
 //   npm run test:image -- native e2e      only these: native, conformance, e2e
@@ -91,8 +91,8 @@ await runMain(async () => {
   const expect = (part: Part, good: boolean): void => {
     if (!good) failed.push(part)
   }
+  if (parts.includes('native') || parts.includes('e2e')) await buildTestDrivers()
   if (parts.includes('native')) {
-    await buildTestDrivers()
     const program = buildNativeTests()
     if (program === undefined) throw new BuildProblem('minipend test:image: the native tests are not here.')
     console.log('\nnative tests on the image')
@@ -103,7 +103,7 @@ await runMain(async () => {
   if (parts.includes('conformance')) expect('conformance', conformance(environment))
   if (parts.includes('e2e')) {
     console.log('\nend-to-end tests on the image')
-    expect('e2e', show('npx', ['vitest', 'run', 'test/e2e'], environment) === 0)
+    expect('e2e', show('npx', ['vitest', 'run', 'test/e2e', 'test/image'], environment) === 0)
   }
   if (failed.length > 0) throw new BuildProblem(`minipend test:image: failed: ${failed.join(', ')}.`)
 })

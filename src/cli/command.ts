@@ -54,6 +54,14 @@ export function readingOption(text: string, others: ReadingOptions = {}): Readin
   return { ...others, [name]: value }
 }
 
+/** A minifilter's altitude: a decimal number. */
+export function altitudeOption(text: string): string {
+  if (/^\d{1,10}(\.\d{1,10})?$/.test(text)) {
+    return text
+  }
+  throw new InvalidArgumentError('Expected an altitude, as in 385100 or 370199.5.')
+}
+
 /** Waits; false: stopped meanwhile. */
 export function sleep(delayMs: number, stop: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {

@@ -5,10 +5,11 @@
 import { Argument, Command, CommanderError, Option } from 'commander'
 import { type BackendName, TRAFFIC_WORKLOADS, type TrafficWorkload } from '../index.js'
 import { compare } from './compare.js'
-import { type CommandContext, integerOption, readingOption, seedOption } from './command.js'
+import { altitudeOption, type CommandContext, integerOption, readingOption, seedOption } from './command.js'
 import { demo } from './demo/demo.js'
 import { doctor } from './doctor/doctor.js'
 import { EXIT, exitCodeOf, exitCodesHelp } from './exit-codes.js'
+import { host, type HostOptions } from './host.js'
 import { packageManifest } from './package-manifest.js'
 import { describeError, errorDocument } from './problems.js'
 import { run } from './run/run.js'
@@ -138,6 +139,19 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
     .addOption(backendOption())
     .action(async (options: { backend: BackendName }, command: Command) => {
       outcome.exitCode = await instances(contextFor(command), options)
+    })
+
+  add(
+    'host',
+    "another minifilter's Windows image in the model: loaded, driven with traffic under the verifier, unloaded",
+  )
+    .argument('<image>', 'the .sys file, for x64')
+    .option('--altitude <number>', 'where it attaches (default: above or below minipend)', altitudeOption)
+    .addOption(new Option('--minipend <where>', 'minipend is there too, above or below it').choices(['above', 'below']))
+    .option('--operations <count>', 'calls of each workload, 1 to 1000000', integerOption(1, 1_000_000), 200)
+    .option('--seed <number>', "seed of the model's scheduler and of the traffic (default: a random one)", seedOption)
+    .action(async (image: string, options: HostOptions, command: Command) => {
+      outcome.exitCode = await host(contextFor(command), image, options)
     })
 
   add('traffic', 'file operations as a kind of program does them, seeded, and what became of each call')

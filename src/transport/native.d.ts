@@ -159,6 +159,8 @@ export interface NativeBackend {
   // ---- embedded backend only; on windows they answer false / '' ----
   /** FltSimReport: JSON. Never waits for the world. */
   report(): string
+  /** FltSimAddDriver. [control] */
+  addDriver(service: string, image: string, altitude: string): Promise<boolean>
   setFault(functionName: string, skip: number, count: number): boolean
   /** FltSimSetReading. '': it is set; otherwise what is wrong. */
   setReading(name: string, value: string): string

@@ -74,6 +74,7 @@ using RtlNtStatusToDosErrorFunction = decltype(&::RtlNtStatusToDosError);
     X(FltSimDestroyWorld)                                                                                              \
     X(FltSimSelectWorld)                                                                                               \
     X(FltSimReport)                                                                                                    \
+    X(FltSimAddDriver)                                                                                                 \
     X(FltSimSetFault)                                                                                                  \
     X(FltSimSetReading)                                                                                                \
     X(FltSimSetStorageDelay)

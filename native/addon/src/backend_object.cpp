@@ -294,6 +294,22 @@ Napi::Value report(Arguments &arguments, const BackendPointer &backend) {
     return Napi::String::New(arguments.env(), needed == 0 ? "" : text.data());
 }
 
+Napi::Value add_driver(Arguments &arguments, const BackendPointer &backend) {
+    const std::string service = arguments.utf8(0);
+    const std::string image = arguments.utf8(1);
+    const std::string altitude = arguments.utf8(2);
+    if (!arguments.ok()) {
+        return {};
+    }
+    auto result = std::make_shared<bool>(false);
+    auto work = [=](WorkerThread &) {
+        *result = backend->ready() && backend->api->embedded() &&
+                  backend->api->FltSimAddDriver(backend->world, service.c_str(), image.c_str(), altitude.c_str()) == 0;
+    };
+    auto convert = [result](Napi::Env env) -> Napi::Value { return Napi::Boolean::New(env, *result); };
+    return Environment::of(arguments.env()).start(backend->threads->control, std::move(work), std::move(convert));
+}
+
 Napi::Value set_fault(Arguments &arguments, const BackendPointer &backend) {
     const std::string function = arguments.utf8(0);
     const uint32_t skip = arguments.u32(1);
@@ -351,6 +367,7 @@ void define_backend_class(Napi::Env env) {
                      method<Backend, nt_query_by_name>("ntQueryByName"),
                      method<Backend, create_completion_port>("createCompletionPort"),
                      method<Backend, report>("report"),
+                     method<Backend, add_driver>("addDriver"),
                      method<Backend, set_fault>("setFault"),
                      method<Backend, set_reading>("setReading"),
                      method<Backend, set_storage_delay>("setStorageDelay"),

@@ -69,6 +69,9 @@ FLTSIM_API int FltSimSetReading(FLTSIM_WORLD World, const char *Name, const char
 
 /// Sets a DWORD below the Parameters key of a service ("minipend"): a driver reads its own when it is loaded. Returns 0, or -1: no such world.
 FLTSIM_API int FltSimSetServiceParameter(FLTSIM_WORLD World, const char *Service, const char *Name, uint32_t Value);
+/// Adds the service of another minifilter, as its INF would: FilterLoad(Service) loads Image (UTF-8 path; a host library or, on x86-64 Linux, a Windows image),
+/// which is attached at that altitude to every volume. Returns 0; -1 when there is no such world, or there is such a service.
+FLTSIM_API int FltSimAddDriver(FLTSIM_WORLD World, const char *Service, const char *Image, const char *Altitude);
 
 /// Stops a driver's service ("minipend"), as `sc stop` does: the mandatory unload that a filter cannot veto. Waits for its end. *Status is the NTSTATUS.
 /// Returns 0, or -1 when there is no such world or it stopped first.

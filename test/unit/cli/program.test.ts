@@ -31,6 +31,7 @@ test('--help lists the commands, examples and exit codes', async () => {
     'stat',
     'rules',
     'instances',
+    'host',
     'traffic',
     'validate',
     'undo',

@@ -39,6 +39,8 @@ class FilterManager {
 
     // ---- fltlib (called by the user side), all NTSTATUS, PASSIVE_LEVEL, in the caller's simulated thread --------------
     NTSTATUS load(std::u16string_view filter_name);
+    /// The service of one more minifilter, with automatic attachment; load() loads its image. False: there is such a service.
+    bool add_driver(std::u16string_view service, std::string image, std::u16string_view altitude);
     NTSTATUS unload(std::u16string_view filter_name, bool mandatory = false);
     NTSTATUS attach(std::u16string_view filter_name, io::Volume &volume,
                     std::u16string_view instance_name /* "" = default */,

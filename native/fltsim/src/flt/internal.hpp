@@ -218,6 +218,7 @@ struct FilterManager::Impl {
     World &world;
     Quarantine memory;
     std::vector<std::unique_ptr<Driver>> drivers;
+    std::map<std::u16string, std::string> images; ///< of the services that add_driver has made
     std::vector<std::shared_ptr<Filter>> filters;
     std::vector<std::shared_ptr<Instance>> instances;
     std::vector<std::shared_ptr<VolumeState>> volumes;

@@ -27,6 +27,20 @@ Driver *find_driver(std::u16string_view service) {
     return nullptr;
 }
 
+/// The file of a service's image; null: there is no such service.
+const std::string *image_of(std::u16string_view service) {
+    auto &m = manager();
+    if (equal_names(service, u"minipend")) {
+        return &m.world.options.driver_image;
+    }
+    for (const auto &[name, path] : m.images) {
+        if (equal_names(name, service)) {
+            return &path;
+        }
+    }
+    return nullptr;
+}
+
 std::string hex(NTSTATUS status) {
     char text[16];
     snprintf(text, sizeof text, "0x%08X", static_cast<unsigned>(status));
@@ -120,19 +134,30 @@ NTSTATUS FilterManager::load(std::u16string_view filter_name) {
     if (find_driver(filter_name)) {
         return STATUS_IMAGE_ALREADY_LOADED;
     }
-    if (!equal_names(filter_name, u"minipend") || !m.world.registry->key_exists(Registry::service_key(filter_name))) {
+    const std::string *path = image_of(filter_name);
+    if (path == nullptr || !m.world.registry->key_exists(Registry::service_key(filter_name))) {
         return STATUS_OBJECT_NAME_NOT_FOUND;
     }
     auto driver = std::make_unique<Driver>();
     driver->service = filter_name;
     std::string error;
-    driver->image = Image::load(m.world.options.driver_image, &error);
+    driver->image = Image::load(*path, &error);
     if (!driver->image) {
         m.world.note("driver " + narrow(filter_name) + ": " + error);
         return STATUS_INVALID_IMAGE_FORMAT;
     }
     driver->entry = driver->image->entry();
     return start(std::move(driver));
+}
+
+bool FilterManager::add_driver(std::u16string_view service, std::string image, std::u16string_view altitude) {
+    KernelCall kernel("FltAddDriver", PASSIVE_LEVEL);
+    if (impl_->world.registry->key_exists(Registry::service_key(service))) {
+        return false;
+    }
+    impl_->world.registry->add_filter_service(service, service, altitude, 0);
+    impl_->images[std::u16string(service)] = std::move(image);
+    return true;
 }
 
 NTSTATUS FilterManager::load_builtin(std::u16string_view name, std::u16string_view altitude, uint32_t flags,

@@ -34,6 +34,14 @@ int FltSimSetServiceParameter(FLTSIM_WORLD World, const char *Service, const cha
     });
 }
 
+int FltSimAddDriver(FLTSIM_WORLD World, const char *Service, const char *Image, const char *Altitude) {
+    if (Service == nullptr || Image == nullptr || Altitude == nullptr) {
+        return -1;
+    }
+    return in_world(World, "FltSimAddDriver",
+                    [&](fltsim::World &w) { return w.flt->add_driver(widen(Service), Image, widen(Altitude)); });
+}
+
 int FltSimStopService(FLTSIM_WORLD World, const char *Service, int32_t *Status) {
     if (Service == nullptr || Status == nullptr) {
         return -1;

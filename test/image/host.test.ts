@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// `minipend host` with drivers of test/image/drivers, which `npm run test:image` has built.
+
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, expect, test, vi } from 'vitest'
+
+vi.setConfig({ testTimeout: 240_000 })
+
+const program = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const images = process.env['MINIPEND_TEST_IMAGES'] ?? ''
+const directory = mkdtempSync(path.join(tmpdir(), 'minipend host é'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+interface Result {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const host = (image: string, ...args: string[]): Result =>
+  spawnSync(process.execPath, [program, 'host', image, '--operations', '40', '--seed', '7', ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1' },
+  })
+
+const image = (name: string): string => path.join(images, `${name}.sys`)
+
+test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
+  'a filter that changes nothing is loaded, driven and unloaded: %j',
+  (args: string[]) => {
+    const { status, stdout, stderr } = host(image('passthrough'), '--json', ...args)
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const document = JSON.parse(stdout) as Record<string, unknown>
+    expect(document).toMatchObject({
+      ...{ ok: true, service: 'passthrough', attached: 3, seed: '7', leaks: [] },
+      altitude: args.includes('above') ? '141100' : '385100',
+      image: { file: 'passthrough.sys', kind: 'cross build' },
+    })
+    expect(document['traffic']).toHaveLength(6)
+    expect(document['history']).toEqual(
+      expect.arrayContaining([
+        'filter passthrough: registered',
+        'driver passthrough: loaded',
+        'driver passthrough: unloaded',
+        ...(args.length === 0 ? [] : ['driver minipend: loaded', 'driver minipend: unloaded']),
+      ]),
+    )
+  },
+)
+
+test('what is imported and not modelled is all named, and nothing runs', () => {
+  const { status, stdout, stderr } = host(image('unmodelled'))
+  expect(status).toBe(6)
+  expect(stdout).toBe('')
+  expect(stderr).toContain('UNMODELLED')
+  expect(stderr).toContain('FLTMGR.SYS!FltCbdqInitialize, ntoskrnl.exe!KeInitializeTimer')
+})
+
+test('a mistake stops the model and is located in the image', () => {
+  const { status, stderr } = host(image('wrong-unguarded-fault'))
+  expect(status).toBe(6)
+  expect(stderr).toContain('KMODE_EXCEPTION_NOT_HANDLED')
+  expect(stderr).toContain('wrong-unguarded-fault.sys!MakeMistake+')
+})
+
+test('an image without a map is located by section', () => {
+  const copy = path.join(directory, 'mapless.sys')
+  copyFileSync(image('wrong-unguarded-fault'), copy)
+  expect(host(copy).stderr).toMatch(/mapless\.sys\+0x[0-9a-f]+ \(\.text\)/)
+})
+
+test('what is no image is refused with the reason', () => {
+  const file = path.join(directory, 'text.sys')
+  writeFileSync(file, 'MZ and then nothing')
+  expect(host(file)).toMatchObject({ status: 5, stdout: '' })
+  expect(host(file).stderr).toContain('it is no Windows image: no MZ header')
+  expect(host(path.join(directory, 'absent.sys'))).toMatchObject({ status: 5 })
+})
