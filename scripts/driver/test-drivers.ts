@@ -34,6 +34,7 @@ interface TestDriver {
 const drivers: readonly TestDriver[] = [
   { name: 'seh', source: 'seh.c' },
   { name: 'passthrough', source: 'passthrough.c' },
+  { name: 'swapper', source: 'swapper.c' },
   { name: 'unmodelled', source: 'unmodelled.c' },
   ...MISTAKES.map((mistake) => ({
     name: `wrong-${mistake.toLowerCase().replaceAll('_', '-')}`,

@@ -81,7 +81,11 @@ async function drive(
     check(session, `attach minipend to ${VOLUME}`, attached)
   }
   const [listed, instances] = await backend.filterInstances(service, 0)
-  check(session, `list the instances of ${service}`, listed)
+  if (listed !== 0) {
+    throw new InputError(`host: ${service} has loaded, but has registered no filter of that name`, {
+      hint: 'give the image of a minifilter: one that calls FltRegisterFilter in its DriverEntry',
+    })
+  }
   const io = createIo(session)
   const traffic: TrafficReport[] = []
   for (const workload of TRAFFIC_WORKLOADS) {
@@ -111,7 +115,9 @@ export async function host(context: CommandContext, file: string, options: HostO
     throw new InputError(`host: "${file}" does not exist`, { hint: 'name the .sys file of a minifilter' })
   }
   const facts = describeDriverImage(file)
-  const service = path.parse(file).name
+  const { name } = path.parse(file)
+  // A service's name is part of registry paths and of the model's messages.
+  const service = /^[\w.-]{1,64}$/.test(name) ? name : 'hosted'
   const { model, driverImage } = inspectInstallation()
   const seed = options.seed ?? randomBytes(8).readBigUInt64LE()
   const native = loadAddon()

@@ -53,12 +53,24 @@ test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
   },
 )
 
+test('a filter that swaps buffers, with exceptions guarded by its own handler, is driven', () => {
+  const { status, stdout } = host(image('swapper'), '--json')
+  expect(status).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({ ok: true, leaks: [] })
+})
+
+test('a driver that is no filter is told from one', () => {
+  expect(host(image('seh'))).toMatchObject({ status: 5, stdout: '' })
+  expect(host(image('seh')).stderr).toContain('registered no filter')
+})
+
 test('what is imported and not modelled is all named, and nothing runs', () => {
   const { status, stdout, stderr } = host(image('unmodelled'))
   expect(status).toBe(6)
   expect(stdout).toBe('')
   expect(stderr).toContain('UNMODELLED')
-  expect(stderr).toContain('FLTMGR.SYS!FltCbdqInitialize, ntoskrnl.exe!KeInitializeTimer')
+  expect(stderr).toContain('FLTMGR.SYS!FltCbdqInitialize')
+  expect(stderr).toContain('ntoskrnl.exe!KeInitializeTimer')
 })
 
 test('a mistake stops the model and is located in the image', () => {

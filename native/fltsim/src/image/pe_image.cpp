@@ -156,7 +156,7 @@ std::unique_ptr<Image> PeImage::load(const std::string &path, std::vector<uint8_
     }
     const std::string missing = missing_of(*file, exports_of(*file));
     if (!missing.empty()) {
-        unmodelled("driver load", "driver image \"" + path + "\" imports what the model does not have: " + missing);
+        unmodelled("driver load", missing + ", imported by driver image \"" + path + "\"");
     }
     any_image = true;
     return std::unique_ptr<Image>(new PeImage(path, std::move(*file)));
