@@ -7,7 +7,8 @@
 #if FLTSIM_WINDOWS_IMAGES
 
 #include <cstdlib>
-#include <utility>
+#include <cstring>
+#include <string>
 
 #include <fltsim.h>
 #include <fltsim_user.h>
@@ -21,6 +22,19 @@ namespace {
 const char *directory() {
     return std::getenv("MINIPEND_TEST_IMAGES");
 }
+
+/// A case that is there only with the drivers.
+struct Registration {
+    Registration(const char *name, void (*run)()) {
+        if (directory() != nullptr) {
+            check::Registration(__FILE__, name, run);
+        }
+    }
+};
+#define IMAGE_TEST(name)                                                                                               \
+    static void test_##name();                                                                                         \
+    static const Registration registration_##name(#name, test_##name);                                                 \
+    static void test_##name()
 
 /// The world's report after the driver was loaded, attached to D: and has seen a create there.
 std::string report_of_driver(const std::string &name, HRESULT *loaded) {
@@ -59,7 +73,9 @@ void expect_stop(const char *name, const char *rule, const char *text) {
     }
 }
 
-void exceptions_are_handled_as_windows_does() {
+} // namespace
+
+IMAGE_TEST(exceptions_are_handled_as_windows_does) {
     HRESULT loaded = S_OK;
     const std::string report = report_of_driver("seh", &loaded);
     if (loaded != S_OK) {
@@ -68,7 +84,7 @@ void exceptions_are_handled_as_windows_does() {
     CHECK(report.find("\"stopped\":false") != std::string::npos);
 }
 
-void mistakes_stop_the_world_and_are_located() {
+IMAGE_TEST(mistakes_stop_the_world_and_are_located) {
     expect_stop(
         "wrong-unguarded-fault", "KMODE_EXCEPTION_NOT_HANDLED",
         "status 0xC0000005, writing address 0x20 raised outside __try, at wrong-unguarded-fault.sys!MakeMistake+");
@@ -87,19 +103,5 @@ void mistakes_stop_the_world_and_are_located() {
                 "status 0x80000002 raised outside __try, at wrong-unguarded-raise.sys!");
     expect_stop("wrong-writes-code", "KMODE_EXCEPTION_NOT_HANDLED", "raised outside __try, at wrong-writes-code.sys!");
 }
-
-struct Registrations {
-    Registrations() {
-        if (directory() != nullptr) {
-            check::Registration(__FILE__, "exceptions_are_handled_as_windows_does",
-                                exceptions_are_handled_as_windows_does);
-            check::Registration(__FILE__, "mistakes_stop_the_world_and_are_located",
-                                mistakes_stop_the_world_and_are_located);
-        }
-    }
-};
-const Registrations registrations;
-
-} // namespace
 
 #endif
