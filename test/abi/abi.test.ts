@@ -145,6 +145,17 @@ describe('native/ddk against the measured kernel interface', () => {
   })
 })
 
+/** What the model's Windows library renames inside, it exports under the names that callers know. */
+it('each name that is another one inside the model as a Windows library is exported under its own', () => {
+  const names = readFileSync(join(ddk, 'include', 'fltsim_user_names.h'), 'utf8')
+  const exports = readFileSync(join(ddk, '..', 'fltsim', 'windows.def'), 'utf8')
+  const renamed = [...names.matchAll(/^#define (\w+) (\w+)$/gm)].map(([, name = '', inside = '']) => `${name} = ${inside}`)
+  expect(renamed.filter((line) => !/^(\w+) = FltSimUser_\1$/.test(line))).toEqual([])
+  expect([...exports.matchAll(/^ +(\w+ = \w+)$/gm)].map(([, line]) => line).sort()).toEqual(renamed.sort())
+  const declared = readFileSync(join(ddk, 'include', 'fltsim_user.h'), 'utf8')
+  expect(renamed.filter((line) => !new RegExp(`\\b${line.split(' ')[0] ?? ''}\\(`).test(declared))).toEqual([])
+})
+
 describe('the check fails on', () => {
   let copy = ''
   beforeAll(() => {

@@ -8,7 +8,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Headers that declare the user-mode side; their kernel32 part has no facts to be checked against. */
-const USER_HEADERS = new Set(['fltsim_nt.h', 'fltsim_user.h'])
+const USER_HEADERS = new Set(['fltsim_nt.h', 'fltsim_user.h', 'fltsim_user_names.h'])
 
 const stripComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, ' ').replace(/\/\/[^\n]*/g, '')
 
