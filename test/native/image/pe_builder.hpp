@@ -32,6 +32,10 @@ struct Image {
     /// The file's bytes of what lies at this RVA.
     static size_t offset_of(uint32_t rva) { return 0x400 + (rva - TEXT) / 0x1000 * 0x400 + rva % 0x1000; }
     template <class T> T &rva(uint32_t where) { return at<T>(offset_of(where)); }
+    /// For what need not be aligned.
+    template <class T> void put(uint32_t where, T value) {
+        std::memcpy(bytes.data() + offset_of(where), &value, sizeof value);
+    }
     void text(uint32_t where, const std::string &value) {
         std::memcpy(bytes.data() + offset_of(where), value.c_str(), value.size() + 1);
     }
@@ -80,7 +84,7 @@ inline Image driver() {
     image.code(TEXT, {0xC3});
     // mov rax, [rip -> DATA + 0x40]; mov eax, [rax]; ret
     image.code(INIT, {0x48, 0x8B, 0x05, 0, 0, 0, 0, 0x8B, 0x00, 0xC3});
-    image.rva<int32_t>(INIT + 3) = static_cast<int32_t>(DATA + 0x40) - static_cast<int32_t>(INIT + 7);
+    image.put(INIT + 3, static_cast<int32_t>(DATA + 0x40) - static_cast<int32_t>(INIT + 7));
     image.rva<uint64_t>(DATA + 0x40) = BASE + DATA + 0x48;
     image.rva<uint32_t>(DATA + 0x48) = 0x12345678;
     image.rva<uint64_t>(DATA) = DEFAULT_COOKIE;

@@ -4,6 +4,7 @@
 
 #include "core/symbols.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <map>
@@ -136,14 +137,16 @@ std::string plain_frame(const void *address, const StackFrame &frame) {
 
 } // namespace
 
-CallStack current_stack() {
+[[gnu::noinline]] CallStack current_stack() {
     constexpr int FRAMES = 48;
-    constexpr int OWN = 2; // this function and its caller
     void *addresses[FRAMES];
     const int count = ::backtrace(addresses, FRAMES);
+    // This function and its caller are left out, and what a sanitizer has put before them.
+    const int own = static_cast<int>(std::find(addresses, addresses + count, __builtin_return_address(0)) - addresses);
+    const int first = own < count ? own + 1 : 0;
     std::vector<StackFrame> frames(static_cast<size_t>(count));
     std::map<std::string, std::vector<uintptr_t>> wanted;
-    for (int i = OWN; i < count; ++i) {
+    for (int i = first; i < count; ++i) {
         StackFrame &frame = frames[static_cast<size_t>(i)];
         // An address behind a call may belong to the next line.
         const auto *call = static_cast<const char *>(addresses[i]) - 1;
@@ -162,7 +165,7 @@ CallStack current_stack() {
         names[file] = names_of_frames(file, offsets);
     }
     CallStack stack;
-    for (int i = OWN; i < count; ++i) {
+    for (int i = first; i < count; ++i) {
         const StackFrame &frame = frames[static_cast<size_t>(i)];
         std::vector<std::string> texts;
         if (!frame.file.empty()) {
