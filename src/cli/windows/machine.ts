@@ -61,7 +61,8 @@ export function runProgram(file: string, args: readonly string[], limitMs: numbe
       clearTimeout(grace)
       const code: unknown = error === null ? 0 : error.code
       const ended = { code: typeof code === 'number' ? code : -1, output: `${stdout}${stderr}` }
-      resolve(slow ? 'slow' : code === 'ENOENT' ? 'missing' : ended)
+      // EACCES: PATH has a directory that this account may not look into.
+      resolve(slow ? 'slow' : code === 'ENOENT' || code === 'EACCES' ? 'missing' : ended)
     })
     child.stdin?.end()
     const limit = setTimeout(() => {
