@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: `npm run conformance:readings`: the conformance cases on the model with every reading of docs/READINGS.md that is not the default, all at
-// once; `-- name=value,...`: with these. Two that refuse whole kinds of operations are left to the native scenes: most cases would have nothing to look at.
+// This module provides: `npm run conformance:readings`: the conformance cases on the model with the last reading of each question of docs/READINGS.md, all at
+// once; `-- name=value,...`: with these. Two that refuse whole kinds of operations are left to the native scenes, which play every reading by itself: most cases
+// would have nothing to look at.
 
 import { spawnSync } from 'node:child_process'
 

@@ -16,6 +16,7 @@ import { run } from './run/run.js'
 import { instances, rules, type RulesOptions, stat } from './running-driver.js'
 import type { SignOptions } from './sign/sign.js'
 import type { ExploreOptions } from './explore/explore.js'
+import { STRATEGIES } from './explore/strategies.js'
 import { toJson } from './terminal.js'
 import type { UndoOptions } from './windows/undo-command.js'
 import { traffic, type TrafficCommandOptions } from './traffic.js'
@@ -39,9 +40,6 @@ What is held has already taken effect in the file system; only the caller does n
 
 /** This package's version. */
 export const packageVersion = (): string => packageManifest().version
-
-/** As in explore/explore.ts, which is loaded when it is wanted. */
-const EXPLORE_STRATEGIES = ['random', 'pct', 'exhaustive']
 
 interface JsonOption {
   readonly json?: boolean
@@ -222,9 +220,7 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
 
   add('explore', 'scenarios inside the model, with one schedule of their threads after the other, until one fails')
     .option('--scenario <name...>', 'these; --list names them (default: all)')
-    .addOption(
-      new Option('--strategy <name>', 'how schedules are chosen').choices(EXPLORE_STRATEGIES).default('random'),
-    )
+    .addOption(new Option('--strategy <name>', 'how schedules are chosen').choices(STRATEGIES).default('random'))
     .option('--schedules <count>', 'of each scenario', integerOption(1, 1_000_000_000), 2000)
     .option('--seed <number>', "the first schedule's; the next one's is one more (default: 1)", seedOption)
     .option('--depth <number>', 'pct: how many moments have to come together (default: 3)', integerOption(1, 32))

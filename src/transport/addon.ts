@@ -97,7 +97,12 @@ export async function openAddonTransport(
     })
   }
   if (options.backend === 'embedded') {
-    applyReadings(options.readings, (name, value) => backend.setReading(name, value))
+    try {
+      applyReadings(options.readings, (name, value) => backend.setReading(name, value))
+    } catch (error) {
+      await backend.close()
+      throw error
+    }
   }
   return addonTransport(native, backend, options.backend, options.backend === 'embedded' ? options.seed : undefined)
 }

@@ -106,7 +106,12 @@ function createWorld(libraries: FfiLibraries, options: TransportOptions, driverI
     })
   }
   const world = new World(libraries.model(), number)
-  applyReadings(options.readings, (name, value) => world.setReading(name, value))
+  try {
+    applyReadings(options.readings, (name, value) => world.setReading(name, value))
+  } catch (error) {
+    world.destroy()
+    throw error
+  }
   return world
 }
 

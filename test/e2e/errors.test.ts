@@ -13,6 +13,7 @@ import {
 } from '../../src/index.js'
 import { PROTOCOL_VERSION } from '../../src/generated/protocol.js'
 import { openAddonTransport } from '../../src/transport/addon.js'
+import type { NativeModule } from '../../src/transport/native.js'
 import { expectBalance, settled, world } from './world.js'
 
 describe('the real driver and the model', () => {
@@ -25,6 +26,16 @@ describe('the real driver and the model', () => {
       hint: 'load it: open with load: true, or run `fltmc load minipend` as administrator',
       hresult: { name: 'ERROR_FILE_NOT_FOUND', value: 0x80070002 },
     })
+  })
+
+  it('a model that knows other readings is closed again', async () => {
+    let closed = 0
+    const backend = { setReading: () => 'there is no reading "x"', close: () => Promise.resolve(closed++) }
+    const native = { openEmbedded: () => Promise.resolve(backend) } as unknown as NativeModule
+    const readings = { 'close-irql': 'passive' } as const
+    const opening = openAddonTransport({ backend: 'embedded', seed: 1n, processors: 2, readings }, native)
+    await expect(opening).rejects.toThrow('the model does not know what this package knows: there is no reading "x"')
+    expect(closed).toBe(1)
   })
 
   it('another protocol version', async () => {

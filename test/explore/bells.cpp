@@ -10,25 +10,19 @@ namespace explore {
 
 namespace {
 
-class Bell : public HeldScene {
+class Bell : public OwnedScene {
   public:
-    using HeldScene::HeldScene;
+    using OwnedScene::OwnedScene;
 
     void set_up() override {
         load();
-        owner_ = std::make_unique<Client>();
-        take(*owner_, {pend_renames(DEADLINE_MS)});
+        own({pend_renames(DEADLINE_MS)}, FILES);
         CHECK_EQ(owner_->subscribe(1u << MINIPEND_EVENT_KIND_COMPLETED).Header.Status, STATUS_SUCCESS);
-        for (uint32_t i = 0; i < FILES; ++i) {
-            files_.push_back(File::create(path_of(u"a", i)));
-        }
     }
 
     void play() override {
         Actors actors(world, together);
-        for (uint32_t i = 0; i < FILES; ++i) {
-            actors.add("requestor", 2, [this, i] { CHECK_EQ(files_[i].rename(path_of(u"b", i)), 0u); });
-        }
+        add_renames(actors);
         actors.add("listener", STEPS, [this] { listen(); });
         actors.join(); // a bell that never rings is a hang
     }
@@ -59,9 +53,6 @@ class Bell : public HeldScene {
         }
         CHECK_EQ(seen, FILES);
     }
-
-    std::unique_ptr<Client> owner_;
-    std::vector<File> files_;
 };
 
 } // namespace

@@ -13,16 +13,13 @@ namespace explore {
 namespace {
 
 /// Renames go on while their instance is detached, and attached again.
-class Teardown : public HeldScene {
+class Teardown : public OwnedScene {
   public:
-    using HeldScene::HeldScene;
+    using OwnedScene::OwnedScene;
 
     void set_up() override {
         load();
-        owner_ = std::make_unique<Client>();
-        take(*owner_, {gate(u"", GATE_ID, DEADLINE_MS)});
-        files_.push_back(File::create(u"D:\\a0"));
-        files_.push_back(File::create(u"D:\\a1"));
+        own({gate(u"", GATE_ID, DEADLINE_MS)}, 2);
     }
 
     void play() override {
@@ -44,23 +41,16 @@ class Teardown : public HeldScene {
         CHECK(check_balance().Pended <= 4);
         CHECK(exists(u"D:\\c0") && exists(u"D:\\c1"));
     }
-
-  private:
-    std::unique_ptr<Client> owner_;
-    std::vector<File> files_;
 };
 
 /// The volume is dismounted with operations held on it and more on their way.
-class Dismount : public HeldScene {
+class Dismount : public OwnedScene {
   public:
-    using HeldScene::HeldScene;
+    using OwnedScene::OwnedScene;
 
     void set_up() override {
         load();
-        owner_ = std::make_unique<Client>();
-        take(*owner_, {gate(u"", GATE_ID, DEADLINE_MS)});
-        files_.push_back(File::create(u"D:\\a0"));
-        files_.push_back(File::create(u"D:\\a1"));
+        own({gate(u"", GATE_ID, DEADLINE_MS)}, 2);
     }
 
     void play() override {
@@ -91,30 +81,25 @@ class Dismount : public HeldScene {
     }
 
   private:
-    std::unique_ptr<Client> owner_;
-    std::vector<File> files_;
     bool done_[2] = {};
 };
 
 /// The driver is unloaded with operations held and messages under way; it can be loaded again.
-class Unload : public HeldScene {
+class Unload : public OwnedScene {
   public:
-    using HeldScene::HeldScene;
+    using OwnedScene::OwnedScene;
 
     void set_up() override {
         load_and_attach({u"D:"});
         owner_ = Client::try_connect();
         need(owner_ != nullptr, "it connects");
         take(*owner_, {gate(u"", GATE_ID, DEADLINE_MS)});
-        files_.push_back(File::create(u"D:\\a0"));
-        files_.push_back(File::create(u"D:\\a1"));
+        make_files(2);
     }
 
     void play() override {
         Actors actors(world, together);
-        for (uint32_t i = 0; i < 2; ++i) {
-            actors.add("requestor", 2, [this, i] { CHECK_EQ(files_[i].rename(path_of(u"b", i)), 0u); });
-        }
+        add_renames(actors);
         actors.add("owner", STEPS, [this] { owner_->release_all(); }); // in vain, when there is no driver any more
         actors.add("looker", STEPS, [this] { owner_->counters(); });
         actors.add("unloader", STEPS, [] { CHECK_EQ(FilterUnload(u"minipend"), S_OK); });
@@ -127,10 +112,6 @@ class Unload : public HeldScene {
         load();
         CHECK_EQ(check_balance().Pended, 0u);
     }
-
-  private:
-    std::unique_ptr<Client> owner_;
-    std::vector<File> files_;
 };
 
 /// A client closes its port while it asks, is asked for by the bell, and holds.
@@ -219,23 +200,18 @@ class ClientDeath : public HeldScene {
 };
 
 /// Rules are replaced while they are applied.
-class Rules : public HeldScene {
+class Rules : public OwnedScene {
   public:
-    using HeldScene::HeldScene;
+    using OwnedScene::OwnedScene;
 
     void set_up() override {
         load();
-        owner_ = std::make_unique<Client>();
-        take(*owner_, {gate(u"", GATE_ID, DEADLINE_MS)}, 0);
-        files_.push_back(File::create(u"D:\\a0"));
-        files_.push_back(File::create(u"D:\\a1"));
+        own({gate(u"", GATE_ID, DEADLINE_MS)}, 2, 0);
     }
 
     void play() override {
         Actors actors(world, together);
-        for (uint32_t i = 0; i < 2; ++i) {
-            actors.add("requestor", 2, [this, i] { CHECK_EQ(files_[i].rename(path_of(u"b", i)), 0u); });
-        }
+        add_renames(actors);
         actors.add("setter", STEPS, [this] {
             take(*owner_, {pend_renames(DEADLINE_MS)}, 0);
             take(*owner_, {}, 0);
@@ -248,10 +224,6 @@ class Rules : public HeldScene {
         CHECK(check_balance().Pended <= 2);
         CHECK_EQ(owner_->list_rules().rules.size(), 1u);
     }
-
-  private:
-    std::unique_ptr<Client> owner_;
-    std::vector<File> files_;
 };
 
 template <uint32_t Action> std::unique_ptr<Scene> made_give_back(fltsim::World &world) {

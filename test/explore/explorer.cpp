@@ -23,9 +23,9 @@ uint32_t points_of_default(Stage &stage, uint32_t plain_every) {
 
 /// Two explorations that decided the same have the same sum of these.
 uint64_t digest_of(const fltsim::Schedule &schedule, const Verdict &verdict, uint64_t seed) {
-    uint64_t digest = fltsim::Draws(seed ^ schedule.points()).next() + (verdict.failed ? 1 : 0);
+    uint64_t digest = fltsim::Random(seed ^ schedule.points()).next() + (verdict.failed ? 1 : 0);
     for (const fltsim::Deviation &deviation : schedule.deviations()) {
-        digest = fltsim::Draws(digest ^ (uint64_t{deviation.point} << 32 | deviation.option)).next();
+        digest = fltsim::Random(digest ^ (uint64_t{deviation.point} << 32 | deviation.option)).next();
     }
     return digest;
 }

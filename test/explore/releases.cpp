@@ -14,18 +14,14 @@ namespace {
 enum class What { One, Rule, All, Force };
 
 /// Two operations that are held for one client; it and another one let them go in the same moment.
-class Releases : public HeldScene {
+class Releases : public OwnedScene {
   public:
-    Releases(fltsim::World &in, What what) : HeldScene(in), what_(what) {}
+    Releases(fltsim::World &in, What what) : OwnedScene(in), what_(what) {}
 
     void set_up() override {
         load();
-        owner_ = std::make_unique<Client>();
-        take(*owner_, {gate(u"", GATE_ID, DEADLINE_MS)});
+        own({gate(u"", GATE_ID, DEADLINE_MS)}, FILES);
         other_ = std::make_unique<Client>();
-        for (uint32_t i = 0; i < FILES; ++i) {
-            files_.push_back(File::create(path_of(u"a", i)));
-        }
     }
 
     void play() override {
@@ -91,35 +87,29 @@ class Releases : public HeldScene {
     }
 
     What what_;
-    std::unique_ptr<Client> owner_;
     std::unique_ptr<Client> other_;
-    std::vector<File> files_;
     DWORD errors_[FILES] = {};
     std::atomic<uint32_t> released_{0};
 };
 
 /// Several deadlines, and one release of whatever is left.
-class Deadlines : public HeldScene {
+class Deadlines : public OwnedScene {
   public:
-    using HeldScene::HeldScene;
+    using OwnedScene::OwnedScene;
 
     void set_up() override {
         load();
-        owner_ = std::make_unique<Client>();
         std::vector<Rule> rules;
         for (uint32_t i = 0; i < FILES; ++i) {
             rules.push_back(
                 gate(std::u16string(u"\\a") + static_cast<char16_t>(u'0' + i), GATE_ID + i, DEADLINE_MS + i % 2));
-            files_.push_back(File::create(path_of(u"a", i)));
         }
-        take(*owner_, rules);
+        own(rules, FILES);
     }
 
     void play() override {
         Actors actors(world, together);
-        for (uint32_t i = 0; i < FILES; ++i) {
-            actors.add("requestor", 2, [this, i] { CHECK_EQ(files_[i].rename(path_of(u"b", i)), 0u); });
-        }
+        add_renames(actors);
         actors.add("owner", STEPS, [this] {
             const MINIPEND_RELEASE_REPLY reply = owner_->release_rule(GATE_SET, GATE_ID);
             CHECK_EQ(reply.Header.Status, STATUS_SUCCESS);
@@ -132,32 +122,24 @@ class Deadlines : public HeldScene {
 
   private:
     static constexpr uint32_t FILES = 3;
-    std::unique_ptr<Client> owner_;
-    std::vector<File> files_;
 };
 
 /// Three operations, of which a rule takes two, one at a time.
-class Cap : public HeldScene {
+class Cap : public OwnedScene {
   public:
-    using HeldScene::HeldScene;
+    using OwnedScene::OwnedScene;
 
     void set_up() override {
         load();
-        owner_ = std::make_unique<Client>();
         Rule rule = gate(u"", GATE_ID, DEADLINE_MS);
         rule.atMost = AT_MOST;
         rule.maxHeld = 1;
-        take(*owner_, {rule});
-        for (uint32_t i = 0; i < FILES; ++i) {
-            files_.push_back(File::create(path_of(u"a", i)));
-        }
+        own({rule}, FILES);
     }
 
     void play() override {
         Actors actors(world, together);
-        for (uint32_t i = 0; i < FILES; ++i) {
-            actors.add("requestor", 2, [this, i] { CHECK_EQ(files_[i].rename(path_of(u"b", i)), 0u); });
-        }
+        add_renames(actors);
         actors.add("looker", STEPS, [this] {
             CHECK(owner_->list_held().entries.size() <= 1);
             CHECK_EQ(owner_->release_all().Header.Status, STATUS_SUCCESS);
@@ -176,29 +158,21 @@ class Cap : public HeldScene {
   private:
     static constexpr uint32_t FILES = 3;
     static constexpr uint32_t AT_MOST = 2;
-    std::unique_ptr<Client> owner_;
-    std::vector<File> files_;
 };
 
 /// What clients are told is true in every moment: counters are balanced, what is listed is whole.
-class Looks : public HeldScene {
+class Looks : public OwnedScene {
   public:
-    using HeldScene::HeldScene;
+    using OwnedScene::OwnedScene;
 
     void set_up() override {
         load(1u << MINIPEND_EVENT_KIND_TAKEN);
-        owner_ = std::make_unique<Client>();
-        take(*owner_, {gate(u"\\*", GATE_ID, DEADLINE_MS)});
-        for (uint32_t i = 0; i < FILES; ++i) {
-            files_.push_back(File::create(path_of(u"a", i)));
-        }
+        own({gate(u"\\*", GATE_ID, DEADLINE_MS)}, FILES);
     }
 
     void play() override {
         Actors actors(world, together);
-        for (uint32_t i = 0; i < FILES; ++i) {
-            actors.add("requestor", 2, [this, i] { CHECK_EQ(files_[i].rename(path_of(u"b", i)), 0u); });
-        }
+        add_renames(actors);
         actors.add("looker", STEPS, [this] {
             for (uint32_t i = 0; i < LOOKS; ++i) {
                 CHECK(owner_->counters().balanced(false));
@@ -243,8 +217,6 @@ class Looks : public HeldScene {
             CHECK(entry.Due100ns > entry.Taken100ns);
         }
     }
-    std::unique_ptr<Client> owner_;
-    std::vector<File> files_;
 };
 
 template <What W> std::unique_ptr<Scene> made_release(fltsim::World &world) {

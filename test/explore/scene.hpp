@@ -73,4 +73,32 @@ inline std::u16string path_of(const char16_t *stem, uint32_t number) {
     return std::u16string(u"D:\\") + stem + static_cast<char16_t>(u'0' + number);
 }
 
+/// A client whose rules hold what is done to files \a0, \a1, ...
+class OwnedScene : public HeldScene {
+  public:
+    using HeldScene::HeldScene;
+
+  protected:
+    /// Connects the owner, sets its rules, makes the files.
+    void own(const std::vector<spine::Rule> &rules, uint32_t files, uint32_t set = spine::GATE_SET) {
+        owner_ = std::make_unique<spine::Client>();
+        spine::take(*owner_, rules, set);
+        make_files(files);
+    }
+    void make_files(uint32_t files) {
+        for (uint32_t i = 0; i < files; ++i) {
+            files_.push_back(spine::File::create(path_of(u"a", i)));
+        }
+    }
+    /// A requestor for each file, which renames it to \b0, \b1, ...
+    void add_renames(spine::Actors &actors) {
+        for (uint32_t i = 0; i < files_.size(); ++i) {
+            actors.add("requestor", 2, [this, i] { CHECK_EQ(files_[i].rename(path_of(u"b", i)), 0u); });
+        }
+    }
+
+    std::unique_ptr<spine::Client> owner_;
+    std::vector<spine::File> files_;
+};
+
 } // namespace explore

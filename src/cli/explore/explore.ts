@@ -18,12 +18,11 @@ import {
   runExplore,
   type ScenarioEvent,
 } from './program.js'
-
-export const STRATEGIES = ['random', 'pct', 'exhaustive'] as const
+import type { Strategy } from './strategies.js'
 
 export interface ExploreOptions {
   readonly scenario?: readonly string[] | undefined
-  readonly strategy: (typeof STRATEGIES)[number]
+  readonly strategy: Strategy
   readonly schedules: number
   readonly seed?: bigint | undefined
   readonly depth?: number | undefined
@@ -142,18 +141,24 @@ function failureText(failure: FailureEvent, command: string, colors: Colors): st
   return `${lines.join('\n')}\n`
 }
 
-/** The command that plays it again. A crash has no decisions: the strategy makes them again. */
+/** The command that plays it again. A process that died told no decisions: the strategy makes them again, an exhaustive one from the first schedule on. */
 export function commandFor(failure: FailureEvent, options: ExploreOptions): string {
   if (failure.replay !== null) {
     return `npx minipend explore --replay ${failure.replay}`
   }
   const words = ['npx minipend explore', `--scenario ${failure.scenario}`, `--strategy ${failure.strategy}`]
-  words.push(`--seed ${failure.seed}`, '--schedules 1')
+  const exhaustive = failure.strategy === 'exhaustive'
+  words.push(`--seed ${failure.seed}`, `--schedules ${exhaustive ? options.schedules : 1}`)
+  for (const bound of ['delays', 'preemptions'] as const) {
+    if (options[bound] !== undefined) {
+      words.push(`--${bound} ${options[bound]}`)
+    }
+  }
   if (options.depth !== undefined) {
     words.push(`--depth ${options.depth}`)
   }
   if (options.plainAccesses !== undefined) {
-    words.push('--plain-accesses')
+    words.push(options.plainAccesses === true ? '--plain-accesses' : `--plain-accesses ${options.plainAccesses}`)
   }
   return words.join(' ')
 }

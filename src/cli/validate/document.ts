@@ -95,6 +95,12 @@ export interface ResultDocument {
 /** "minipend.sys (cross build)"; of older documents the file alone. */
 export const imageName = ({ file, kind }: DriverImage): string => (kind === undefined ? file : `${file} (${kind})`)
 
+/** "name=value,name=value", as MINIPEND_READINGS takes it. */
+export const readingsText = (readings: Readonly<Record<string, string | undefined>> = {}): string =>
+  Object.entries(readings)
+    .map((pair) => pair.join('='))
+    .join(',')
+
 export function summaryOf(cases: readonly CaseResult[]): Record<CaseOutcome, number> {
   const count = (outcome: CaseOutcome): number => cases.filter((each) => each.outcome === outcome).length
   return { passed: count('passed'), failed: count('failed'), skipped: count('skipped') }

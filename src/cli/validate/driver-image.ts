@@ -7,12 +7,12 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import { imageFacts } from '../sign/authenticode.js'
 import type { DriverImage, DriverKind } from './document.js'
 
 const PE_OFFSET_AT = 0x3c
 const RICH = Buffer.from('Rich', 'latin1')
 const DATA_DIRECTORIES = 24 + 112
-const SECURITY = 4
 const DEBUG = 6
 const DEBUG_ENTRY_BYTES = 28
 const CODEVIEW = 2
@@ -55,25 +55,38 @@ function pdbOf(image: Buffer, pe: number): string | null {
   return null
 }
 
-/** Undefined: it is no whole 64-bit Windows image. */
-function windowsFacts(image: Buffer): WindowsFacts | undefined {
+/** The same; null also of an image that ends before its debug information does. */
+function pdbOrNull(image: Buffer, pe: number): string | null {
   try {
-    const pe = image.readUInt32LE(PE_OFFSET_AT)
-    if (image.toString('latin1', 0, 2) !== 'MZ' || image.readUInt32LE(pe) !== 0x4550) {
-      return undefined
-    }
-    const rich = image.subarray(0, pe).includes(RICH)
-    return {
-      kind: rich ? 'WDK build' : 'cross build',
-      linker: `${image.readUInt8(pe + 26)}.${image.readUInt8(pe + 27)}`,
-      signed: image.readUInt32LE(pe + DATA_DIRECTORIES + SECURITY * 8) !== 0,
-      pdb: pdbOf(image, pe),
-    }
+    return pdbOf(image, pe)
   } catch (error) {
     if (error instanceof RangeError) {
-      return undefined // it ends in the middle
+      return null
     }
     throw error
+  }
+}
+
+function signedOf(image: Buffer): boolean | undefined {
+  try {
+    return imageFacts(image).signed
+  } catch {
+    return undefined // it is no 64-bit Windows image
+  }
+}
+
+function windowsFacts(image: Buffer): WindowsFacts | undefined {
+  const signed = signedOf(image)
+  if (signed === undefined) {
+    return undefined
+  }
+  const pe = image.readUInt32LE(PE_OFFSET_AT)
+  const rich = image.subarray(0, pe).includes(RICH)
+  return {
+    kind: rich ? 'WDK build' : 'cross build',
+    linker: `${image.readUInt8(pe + 26)}.${image.readUInt8(pe + 27)}`,
+    signed,
+    pdb: pdbOrNull(image, pe),
   }
 }
 

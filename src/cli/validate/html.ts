@@ -2,7 +2,7 @@
 //
 // This module provides: the result document as one HTML page, which needs nothing else.
 
-import { type CaseResult, imageName, type ResultDocument } from './document.js'
+import { type CaseResult, imageName, readingsText, type ResultDocument } from './document.js'
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -74,11 +74,6 @@ function windowsFacts({ windows, diagnosis }: ResultDocument): readonly (readonl
     ...(diagnosis ?? []).map((line) => ['did not end in time', line] as const),
   ]
 }
-/** "name=value,name=value", as MINIPEND_READINGS takes it. */
-export const readingsText = (readings: Readonly<Record<string, string | undefined>> = {}): string =>
-  Object.entries(readings)
-    .map((pair) => pair.join('='))
-    .join(',')
 
 function facts(document: ResultDocument): string {
   const { machine, driver } = document

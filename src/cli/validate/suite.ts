@@ -10,8 +10,7 @@ import { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { type BackendName, InstallationError, type ReadingOptions } from '../../index.js'
 import { Collector } from './collect.js'
-import type { CaseResult } from './document.js'
-import { readingsText } from './html.js'
+import { type CaseResult, readingsText } from './document.js'
 
 export const PACKAGE_ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 

@@ -60,18 +60,29 @@ export const requireWindowsLane = (platform: NodeJS.Platform): void =>
       'Here there is the model: minipend validate, without --backend',
   )
 
+const WINDOWS_ONLY = {
+  prepared: '--prepared',
+  verifier: '--verifier',
+  dryRun: '--dry-run',
+  package: '--package',
+  stateDir: '--state-dir',
+  limitMinutes: '--limit-minutes',
+} as const
+
 /** That the options belong together, and for --prepared that the volumes are named. @throws NotSupportedError, InputError */
 export function checkLane(
-  options: Pick<ValidateOptions, 'backend' | 'prepared' | 'dryRun' | 'verifier'>,
+  options: Pick<ValidateOptions, 'backend' | keyof typeof WINDOWS_ONLY>,
   platform: NodeJS.Platform,
   environment: NodeJS.ProcessEnv,
 ): void {
   if (options.backend === 'embedded') {
-    const given = (['prepared', 'verifier', 'dryRun'] as const).find((name) => options[name] === true)
+    const given = (Object.keys(WINDOWS_ONLY) as (keyof typeof WINDOWS_ONLY)[]).find(
+      (name) => options[name] !== undefined && options[name] !== false,
+    )
     if (given !== undefined) {
-      const option = given === 'dryRun' ? 'dry-run' : given
-      throw new InputError(`validate: --${option} is for --backend windows`, {
-        hint: `leave it out, or: minipend validate --backend windows --${option}`,
+      const option = WINDOWS_ONLY[given]
+      throw new InputError(`validate: ${option} is for --backend windows`, {
+        hint: `leave it out, or: minipend validate --backend windows ${option}`,
         exitCode: EXIT.usage,
       })
     }

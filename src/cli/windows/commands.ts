@@ -298,7 +298,7 @@ export const commands = {
     program: 'verifier',
     args: () => ['/query'],
     read: ({ output }) => verifierState(output),
-    means: 'the same, of what is verified now, also before it is loaded',
+    means: 'the same, of what is verified now; whether a driver is named before it is loaded has not been seen',
     sources: ['VCMD-04', `${DEVTEST}/verifier-command-line`],
     limitMs: QUICK,
   }),

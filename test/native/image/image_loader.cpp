@@ -102,6 +102,15 @@ const Defect DEFECTS[] = {
      [](pe::Image &i) { i.header().directories[DIRECTORY_EXCEPTION].bytes = 13; }},
     {"its exception table is not in order", [](pe::Image &i) { i.rva<RuntimeFunction>(pe::FUNCTIONS).end = pe::TEXT; }},
     {"its unwind information at RVA 0x2200 has version 5", [](pe::Image &i) { i.rva<uint8_t>(pe::UNWIND) = 5; }},
+    {"its unwind information at RVA 0x2200 is a chain without an end",
+     [](pe::Image &i) {
+         i.rva<uint8_t>(pe::UNWIND) = 1 | UNWIND_CHAINED << 3;
+         i.rva<RuntimeFunction>(pe::UNWIND + 4) = {pe::TEXT, pe::TEXT + 1, pe::UNWIND};
+     }},
+    {"its unwind information at RVA 0x2241 is a chain without an end",
+     [](pe::Image &i) { i.rva<RuntimeFunction>(pe::FUNCTIONS).unwind_info = pe::FUNCTIONS | 1; }},
+    {"an entry's unwind information is outside the image",
+     [](pe::Image &i) { i.rva<RuntimeFunction>(pe::FUNCTIONS).unwind_info = pe::END - 2; }},
     {"its security cookie is outside the image",
      [](pe::Image &i) { i.rva<uint64_t>(pe::LOAD_CONFIG + LOAD_CONFIG_COOKIE) = 0x1000; }},
 };

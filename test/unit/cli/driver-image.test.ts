@@ -21,7 +21,9 @@ function windowsImage({ rich = false, signed = false } = {}): Buffer {
   if (rich) image.write('Rich', 0x60)
   image.writeUInt32LE(PE, 0x3c)
   image.write('PE', PE)
+  image.writeUInt16LE(0x8664, PE + 4)
   image.writeUInt16LE(1, PE + 6)
+  image.writeUInt16LE(0x20b, PE + 24)
   image.writeUInt16LE(240, PE + 20)
   image.writeUInt8(14, PE + 26)
   image.writeUInt8(38, PE + 27)
@@ -62,6 +64,10 @@ test('a Windows image says who linked it', () => {
 
 test('a Windows image names its debug information', () => {
   expect(described(windowsImage()).pdb).toBe('00112233445566778899AABBCCDDEEFF-3 minipend.pdb')
+})
+
+test('an image that ends before its debug information has none', () => {
+  expect(described(windowsImage().subarray(0, DEBUG_AT + 8))).toMatchObject({ kind: 'cross build', pdb: null })
 })
 
 test('a file that ends in its headers is no Windows image', () => {

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { explore, type ExploreOptions, replayOf } from '../../../src/cli/explore/explore.js'
+import { commandFor, explore, type ExploreOptions, replayOf } from '../../../src/cli/explore/explore.js'
 import {
   type EndEvent,
   type ExploreEvent,
@@ -46,6 +46,23 @@ const FAILURE: FailureEvent = {
 const END: EndEvent = {
   ...{ event: 'end', scenarios: 1, schedules: 500, failures: 0, seconds: 2, perSecond: 250, jobs: 2, stopped: false },
 }
+
+test.each([
+  [{ ...FAILURE }, {}, '--replay unload/17/12:1'],
+  [{ ...FAILURE, replay: null }, {}, '--scenario unload --strategy random --seed 17 --schedules 1'],
+  [
+    { ...FAILURE, replay: null, strategy: 'pct' },
+    { strategy: 'pct' as const, depth: 4, plainAccesses: 10 },
+    '--scenario unload --strategy pct --seed 17 --schedules 1 --depth 4 --plain-accesses 10',
+  ],
+  [
+    { ...FAILURE, replay: null, strategy: 'exhaustive' },
+    { strategy: 'exhaustive' as const, delays: 1, plainAccesses: true as const },
+    '--scenario unload --strategy exhaustive --seed 17 --schedules 500 --delays 1 --plain-accesses',
+  ],
+])('the command that plays it again: %#', (failure, options, words) => {
+  expect(commandFor(failure, { strategy: 'random', schedules: 500, ...options })).toBe(`npx minipend explore ${words}`)
+})
 
 /** A program that says this; `calls` has its arguments. */
 function saying(events: readonly ExploreEvent[], code = 0) {

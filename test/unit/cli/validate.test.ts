@@ -159,10 +159,17 @@ describe('what is missing', () => {
     )
   })
 
-  test.each(['prepared', 'verifier', 'dryRun'] as const)('--%s belongs to windows', async (option) => {
-    const error = await caught(validate(testContext(), { backend: 'embedded', [option]: true }, { run: giving(CASE) }))
+  test.each([
+    ['--prepared', { prepared: true }],
+    ['--verifier', { verifier: true }],
+    ['--dry-run', { dryRun: true }],
+    ['--package', { package: 'build' }],
+    ['--state-dir', { stateDir: 'C:\\state' }],
+    ['--limit-minutes', { limitMinutes: 5 }],
+  ])('%s belongs to windows', async (option, given) => {
+    const error = await caught(validate(testContext(), { backend: 'embedded', ...given }, { run: giving(CASE) }))
     expect(exitCodeOf(error)).toBe(EXIT.usage)
-    expect(messageOf(error)).toMatch(/--(prepared|verifier|dry-run) is for --backend windows/)
+    expect(messageOf(error)).toContain(`validate: ${option} is for --backend windows`)
   })
 
   test('nothing', () => {

@@ -8,22 +8,11 @@
 
 namespace fltsim {
 
-uint64_t Draws::next() {
-    uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-uint64_t Draws::below(uint64_t bound) {
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
-}
-
 // ---- random -----------------------------------------------------------------------------------------------------------
 
 void RandomSchedule::seed(uint64_t seed) {
     constexpr uint64_t ONE_IN[] = {2, 4, 4, 8, 16, 64};
-    draws_ = Draws(seed);
+    draws_.seed(seed);
     one_in_ = ONE_IN[draws_.below(std::size(ONE_IN))];
 }
 
@@ -58,7 +47,7 @@ PctSchedule::PctSchedule() {
 }
 
 void PctSchedule::seed(uint64_t seed, uint32_t depth, uint32_t expected_points) {
-    draws_ = Draws(seed);
+    draws_.seed(seed);
     depth_ = std::min(depth, MAX_DEPTH);
     priorities_.clear();
     changes_.clear();

@@ -8,20 +8,9 @@
 #pragma once
 
 #include "core/schedule.hpp"
+#include "core/scheduler.hpp"
 
 namespace fltsim {
-
-/// Numbers from a seed: a schedule's own, so that it does not depend on what the world draws.
-class Draws {
-  public:
-    explicit Draws(uint64_t seed) : state_(seed) {}
-    uint64_t next();
-    /// Below `bound` (1 or more).
-    uint64_t below(uint64_t bound);
-
-  private:
-    uint64_t state_;
-};
 
 class RandomSchedule final : public Schedule {
   public:
@@ -31,7 +20,7 @@ class RandomSchedule final : public Schedule {
     size_t choose(const ChoicePoint &point) override;
 
   private:
-    Draws draws_{0};
+    Random draws_{0}; ///< its own: it does not depend on what the world draws
     uint64_t one_in_ = 4; ///< so many scheduling points, one gives way; each schedule has its own
 };
 
@@ -52,7 +41,7 @@ class PctSchedule final : public Schedule {
     };
     static constexpr size_t MAX_THREADS = 256;
     uint64_t &priority_of(uint64_t id);
-    Draws draws_{0};
+    Random draws_{0};
     uint32_t depth_ = 1;
     uint32_t in_a_row_ = 0;
     uint64_t last_ = 0;

@@ -207,6 +207,31 @@ void PeFile::read_relocations() {
     }
 }
 
+/// So that a walk over a stack ends, and stays inside the image, whatever the image says.
+void PeFile::check_unwind_info(RuntimeFunction function) const {
+    constexpr unsigned MAX_CHAIN = 32;
+    const uint32_t first = function.unwind_info;
+    for (unsigned depth = 0; depth < MAX_CHAIN; ++depth) {
+        if ((function.unwind_info & 1) != 0) {
+            function = at<RuntimeFunction>(function.unwind_info & ~1u, "what an exception table entry points to");
+            continue;
+        }
+        const auto info = at<UnwindInfo>(function.unwind_info, "an entry's unwind information");
+        const unsigned version = info.version_and_flags & 7;
+        if (version != 1 && version != 2) {
+            refuse("its unwind information at RVA " + hex(function.unwind_info) + " has version " +
+                   std::to_string(version) + ", expected 1 or 2");
+        }
+        const uint64_t after = function.unwind_info + offsetof(UnwindInfo, codes) + (info.code_count + 1u) / 2 * 4;
+        if (((info.version_and_flags >> 3) & UNWIND_CHAINED) == 0) {
+            (void)at<uint32_t>(after, "the end of an entry's unwind information");
+            return;
+        }
+        function = at<RuntimeFunction>(after, "a chained entry");
+    }
+    refuse("its unwind information at RVA " + hex(first) + " is a chain without an end");
+}
+
 void PeFile::read_exception_table() {
     const DataDirectory table = directory(DIRECTORY_EXCEPTION, "exception");
     require(table.bytes % sizeof(RuntimeFunction) == 0, "its exception directory has a bad size");
@@ -217,12 +242,7 @@ void PeFile::read_exception_table() {
             refuse("its exception table is not in order at RVA " + hex(uint64_t{table.rva} + offset));
         }
         before = function.end;
-        const auto info = at<UnwindInfo>(function.unwind_info & ~1u, "an entry's unwind information");
-        const unsigned version = info.version_and_flags & 7;
-        if ((function.unwind_info & 1) == 0 && version != 1 && version != 2) {
-            refuse("its unwind information at RVA " + hex(function.unwind_info) + " has version " +
-                   std::to_string(version) + ", expected 1 or 2");
-        }
+        check_unwind_info(function);
     }
 }
 

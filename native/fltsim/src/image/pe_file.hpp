@@ -52,6 +52,7 @@ class PeFile {
     void read_imports();
     void read_relocations();
     void read_exception_table();
+    void check_unwind_info(RuntimeFunction function) const;
     void read_load_config();
     DataDirectory directory(unsigned index, const char *name) const;
     template <class T> T at(uint64_t rva, const char *what) const;

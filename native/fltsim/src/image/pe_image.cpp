@@ -154,21 +154,21 @@ std::unique_ptr<Image> PeImage::load(const std::string &path, std::vector<uint8_
         *error = "driver image \"" + path + "\": " + problem;
         return nullptr;
     }
-    const std::string missing = missing_of(*file, exports_of(*file));
+    const std::vector<Export> exports = exports_of(*file);
+    const std::string missing = missing_of(*file, exports);
     if (!missing.empty()) {
         unmodelled("driver load", missing + ", imported by driver image \"" + path + "\"");
     }
     any_image = true;
-    return std::unique_ptr<Image>(new PeImage(path, std::move(*file)));
+    return std::unique_ptr<Image>(new PeImage(path, std::move(*file), exports));
 }
 
-PeImage::PeImage(std::string path, PeFile file)
-    : path_(std::move(path)), file_(std::move(file)), memory_(file_.memory().size()),
-      gates_(targets_of(exports_of(file_))) {
+PeImage::PeImage(std::string path, PeFile file, const std::vector<Export> &exports)
+    : path_(std::move(path)), file_(std::move(file)), memory_(file_.memory().size()), gates_(targets_of(exports)) {
     name_ = path_.substr(path_.find_last_of('/') + 1);
     std::memcpy(memory_.at(0), file_.memory().data(), file_.memory().size());
     relocate();
-    bind(exports_of(file_));
+    bind(exports);
     seed_cookie();
     protect();
     add_place(this, memory_);

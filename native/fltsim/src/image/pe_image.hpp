@@ -74,7 +74,7 @@ class PeImage final : public Image {
     void *const *gated_table(void *const *table, size_t count);
 
   private:
-    PeImage(std::string path, PeFile file);
+    PeImage(std::string path, PeFile file, const std::vector<Export> &exports);
     void bind(const std::vector<Export> &exports);
     void relocate();
     void seed_cookie();
