@@ -129,7 +129,7 @@ async function runNative(target, seconds, input) {
       '-timeout=60',
       '-rss_limit_mb=4096',
       '-print_final_stats=1',
-      '-verbosity=1',
+      '-verbosity=0',
       learnt,
       ...(existsSync(given) ? [given] : []),
     ],

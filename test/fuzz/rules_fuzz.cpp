@@ -50,13 +50,20 @@ std::vector<Read> read_rules(const Message &message) {
     return rules;
 }
 
-/// Letters beyond ASCII and probabilities are not foretold here.
+bool names(const MINIPEND_RULE &rule, MINIPEND_OPERATION operation) {
+    return (rule.Operations >> operation & 1) != 0;
+}
+
+/// Letters beyond ASCII and probabilities are not foretold here, nor is which operation is a sampling rule's nth when it also names others: a rename opens
+/// the directory it moves to and closes it.
 bool foreseeable(const std::vector<Read> &rules) {
     return std::all_of(rules.begin(), rules.end(), [](const Read &read) {
         const auto plain = [](char16_t unit) { return unit < 0x80; };
         return std::all_of(read.path.begin(), read.path.end(), plain) &&
                std::all_of(read.volume.begin(), read.volume.end(), plain) &&
-               (read.rule.ProbabilityPpm == 0 || read.rule.ProbabilityPpm == 1'000'000);
+               (read.rule.ProbabilityPpm == 0 || read.rule.ProbabilityPpm == 1'000'000) &&
+               ((read.rule.EveryNth <= 1 && read.rule.AtMost == 0) ||
+                read.rule.Operations == 1u << MINIPEND_OPERATION_RENAME);
     });
 }
 
@@ -99,9 +106,9 @@ const MINIPEND_RULE *winner(const std::vector<Read> &rules, std::u16string_view 
     std::vector<const MINIPEND_RULE *> candidates;
     for (const bool gates : {true, false}) {
         for (const Read &read : rules) {
-            const bool named = (read.rule.Operations >> MINIPEND_OPERATION_RENAME & 1) != 0;
-            if (!named || (read.rule.Hold == MINIPEND_HOLD_GATE) != gates || candidates.size() == MOST_CANDIDATES ||
-                (!candidates.empty() && !needs_post(*candidates.back())) || !fits(read, volume, from, to)) {
+            if (!names(read.rule, MINIPEND_OPERATION_RENAME) || (read.rule.Hold == MINIPEND_HOLD_GATE) != gates ||
+                candidates.size() == MOST_CANDIDATES || (!candidates.empty() && !needs_post(*candidates.back())) ||
+                !fits(read, volume, from, to)) {
                 continue;
             }
             candidates.push_back(&read.rule);
@@ -143,6 +150,12 @@ void check_rename(fltsim::World &world, const spine::Client &watcher, const std:
         nap(world, 1000);
     }
     const auto after = watcher.counters().total(MINIPEND_OPERATION_RENAME);
+    const bool directory_may_fail = std::any_of(rules.begin(), rules.end(), [](const Read &read) {
+        return names(read.rule, MINIPEND_OPERATION_CREATE) && read.rule.FailStatus != 0;
+    });
+    if (error != 0 && directory_may_fail && after.PostOperations == before.PostOperations) {
+        return; // the directory to move to could not be opened
+    }
     require(after.PostOperations == before.PostOperations + 1, "the rename has no post-operation");
     if (foreseeable(rules)) {
         require(count_of(after, rule) == count_of(before, rule) + 1, "another rule won, or none");

@@ -130,6 +130,11 @@ TEST(what_was_given_back_twice_is_named) {
     CHECK(check::contains(report, "\"operation\":[\"op 1 READ irp T:\\\\dir\\\\file.txt: queued by "));
 }
 
+/// The stop below comes in the model itself and does not return: what only its frames hold is dead there, not leaked.
+extern "C" const char *__lsan_default_suppressions() {
+    return "leak:test_a_create_that_opens_nothing\n";
+}
+
 /// A create that ends with success without having come to a file system.
 TEST(a_create_that_opens_nothing) {
     const std::string report = run_known(Executor::Fibers, [](Bench &bench) {
