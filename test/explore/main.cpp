@@ -16,6 +16,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "../native/driver_image.hpp"
 #include "crew.hpp"
 #include "json.hpp"
 
@@ -168,10 +169,8 @@ int main(int count, char **arguments) {
         return 2;
     }
     if (options.image.empty()) {
-        const char *const other = std::getenv("MINIPEND_DRIVER_IMAGE");
-        options.image = other != nullptr                ? other
-                        : options.plan.plain_every != 0 ? MINIPEND_PLAIN_IMAGE
-                                                        : MINIPEND_DRIVER_IMAGE;
+        const bool plain = options.plan.plain_every != 0 && std::getenv("MINIPEND_DRIVER_IMAGE") == nullptr;
+        options.image = plain ? MINIPEND_PLAIN_IMAGE : check::driver_image();
     }
     if (options.plan.plain_every != 0 && options.image.empty()) {
         std::fprintf(stderr, "minipend explore: this build has no driver with plain accesses: a sanitizer has them\n");

@@ -3,7 +3,6 @@
 // This module provides: worlds for tests of the model's inside (tests of the user-side API use fltsim.h instead).
 #pragma once
 
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -11,18 +10,9 @@
 
 #include "check.hpp"
 #include "core/world.hpp"
+#include "driver_image.hpp"
 
 namespace check {
-
-#ifndef MINIPEND_DRIVER_IMAGE
-#define MINIPEND_DRIVER_IMAGE ""
-#endif
-
-/// The image that was built with the tests, or the one that MINIPEND_DRIVER_IMAGE in the environment names.
-inline const char *driver_image() {
-    const char *const other = std::getenv("MINIPEND_DRIVER_IMAGE");
-    return other != nullptr ? other : MINIPEND_DRIVER_IMAGE;
-}
 
 inline fltsim::WorldOptions virtual_world(uint64_t seed = 1) {
     fltsim::WorldOptions options;

@@ -12,6 +12,7 @@
 #include <exception>
 #include <stdexcept>
 
+#include "../native/driver_image.hpp"
 #include "../native/spine/spine.hpp"
 
 namespace reference {
@@ -64,7 +65,7 @@ World::World(const Options &options, uint64_t seed) {
     world.Seed = seed;
     world.Clock = FLTSIM_CLOCK_VIRTUAL;
     world.Executor = FLTSIM_EXECUTOR_FIBERS;
-    world.DriverImage = MINIPEND_DRIVER_IMAGE;
+    world.DriverImage = check::driver_image();
     char message[512] = "";
     number_ = FltSimCreateWorld(&world, message, sizeof message);
     if (number_ == 0) {

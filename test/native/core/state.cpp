@@ -35,7 +35,7 @@ std::string report(FLTSIM_WORLD world) {
 
 FLTSIM_OPTIONS good_options() {
     return FLTSIM_OPTIONS{sizeof(FLTSIM_OPTIONS), 2, 42, FLTSIM_CLOCK_WALL, FLTSIM_EXECUTOR_FIBERS,
-                          MINIPEND_DRIVER_IMAGE};
+                          check::driver_image()};
 }
 
 } // namespace

@@ -4,8 +4,9 @@
 
 #include "spine.hpp"
 
+#include "driver_image.hpp"
+
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 
@@ -21,16 +22,6 @@ void need(bool condition, const std::string &what) {
     }
 }
 
-namespace {
-
-/// The image that was built with the tests, or the one that MINIPEND_DRIVER_IMAGE in the environment names.
-const char *driver_image() {
-    const char *const other = std::getenv("MINIPEND_DRIVER_IMAGE");
-    return other != nullptr ? other : MINIPEND_DRIVER_IMAGE;
-}
-
-} // namespace
-
 TestWorld::TestWorld(uint32_t executor, uint32_t clock, uint64_t seed) {
     FLTSIM_OPTIONS options{};
     options.SizeBytes = sizeof(options);
@@ -38,7 +29,7 @@ TestWorld::TestWorld(uint32_t executor, uint32_t clock, uint64_t seed) {
     options.Seed = seed;
     options.Clock = clock;
     options.Executor = executor;
-    options.DriverImage = driver_image();
+    options.DriverImage = check::driver_image();
     char message[512] = "";
     number_ = FltSimCreateWorld(&options, message, sizeof(message));
     need(number_ != 0, message);
