@@ -154,6 +154,9 @@ function hasNativeTests() {
   return process.platform !== 'win32' && existsSync(paths.nativeTestsDir)
 }
 
+/** How the native tests are compiled, and the model for them. -O2 takes longer to compile than it saves. */
+export const testsOptions = ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1']
+
 /**
  * Builds a program of the native tests, of the reference check or of the bench, all in one directory of their own: they look inside the model, which the library that
  * the addon loads does not show. Its path.
@@ -161,8 +164,7 @@ function hasNativeTests() {
 export function buildTestProgram(target) {
   const compilers = checkToolchain()
   const directory = paths.testsDir
-  const options = ['-DMINIPEND_TESTS=ON', '-DCMAKE_BUILD_TYPE=RelWithDebInfo']
-  options.push('-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1') // -O2 takes longer to compile than it saves
+  const options = ['-DMINIPEND_TESTS=ON', ...testsOptions]
   options.push(`-DCMAKE_C_COMPILER=${compilers.c}`, `-DCMAKE_CXX_COMPILER=${compilers.cxx}`)
   const key = JSON.stringify([configureKey(compilers), options])
   if (readStamp().nativeTests !== key || !existsSync(path.join(directory, 'CMakeCache.txt'))) {

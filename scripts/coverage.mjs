@@ -16,13 +16,12 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 
 import {
-  buildDir,
   buildTests,
-  driverImage,
+  driverBuild,
   inParallel,
   listTests,
   llvmMajor,
-  model,
+  modelBuild,
   output,
   runTests,
   testsOfLines,
@@ -31,22 +30,24 @@ import * as paths from './paths.mjs'
 import { BuildProblem, runMain } from './toolchain.mjs'
 
 const thresholds = { lines: 95, branches: 90 }
-const profiles = path.join(buildDir, 'profiles')
-const typescriptDir = path.join(buildDir, 'typescript')
+const typescriptDir = path.join(paths.buildDir, 'coverage-typescript')
 const reasonsFile = path.join(paths.root, 'test', 'coverage', 'not-run.md')
 
 const profdata = (args) => output(`llvm-profdata-${llvmMajor}`, args)
 const cov = (args) => output(`llvm-cov-${llvmMajor}`, args)
 
+const profilesOf = ({ directory }) => path.join(directory, 'profiles')
+
 /** Runs every test; a process writes one profile for each module that it loaded, however often. */
-async function runAll(names) {
+async function runAll(build, names) {
+  const profiles = profilesOf(build)
   rmSync(profiles, { recursive: true, force: true })
   mkdirSync(profiles, { recursive: true })
   const failed = []
   let done = 0
   await inParallel(names, async (name) => {
     const env = { LLVM_PROFILE_FILE: path.join(profiles, `${name}-%m.profraw`), MINIPEND_RACE_SEEDS: '300' }
-    const { passed, text } = await runTests([name], { env, limitMs: 600_000 })
+    const { passed, text } = await runTests(build, [name], { env, limitMs: 600_000 })
     if (!passed) failed.push([name, text])
     done += 1
     if (done % 50 === 0) console.log(`  ${done} of ${names.length} native tests`)
@@ -55,7 +56,7 @@ async function runAll(names) {
   if (failed.length > 0) throw new BuildProblem(`minipend coverage: ${failed.length} native tests failed, see above.`)
 }
 
-const rawOf = (test) =>
+const rawOf = (profiles, test) =>
   readdirSync(profiles)
     .filter((file) => file.startsWith(`${test}-`) && file.endsWith('.profraw'))
     .map((file) => path.join(profiles, file))
@@ -76,14 +77,15 @@ function linesOf(lcov) {
   return lines
 }
 
-async function collectTestsOfLines(names) {
+async function collectTestsOfLines(build, names) {
+  const profiles = profilesOf(build)
   const index = {}
   await inParallel(names, async (name) => {
-    const raw = rawOf(name)
+    const raw = rawOf(profiles, name)
     if (raw.length === 0) return
     const merged = path.join(profiles, `${name}.profdata`)
     profdata(['merge', '-sparse', '-o', merged, ...raw])
-    const lcov = cov(['export', '-format=lcov', '-skip-functions', `-instr-profile=${merged}`, driverImage])
+    const lcov = cov(['export', '-format=lcov', '-skip-functions', `-instr-profile=${merged}`, build.driverImage])
     for (const [file, lines] of linesOf(lcov)) {
       if (!file.startsWith('driver/')) continue
       for (const [number, count] of lines) {
@@ -149,7 +151,7 @@ function readReasons() {
 }
 
 /** The driver's lines that nothing runs: those without a reason, and reasons that have become untrue. */
-function checkReasons(merged) {
+function checkReasons(merged, driverImage) {
   const reasons = readReasons()
   const used = new Set()
   const unexplained = []
@@ -183,25 +185,26 @@ await runMain(async () => {
   const { driver: onlyDriver, native, thresholds: onlyThresholds } = readArguments()
   const onlyNative = onlyDriver || native
   console.log('minipend coverage: building the native tests')
-  buildTests()
-  const names = listTests()
+  const build = onlyDriver ? driverBuild : modelBuild
+  buildTests(build)
+  const names = listTests(build)
   console.log(`minipend coverage: running ${names.length} native tests`)
-  await runAll(names)
+  await runAll(build, names)
   console.log('minipend coverage: reading what they ran')
-  await collectTestsOfLines(names)
-  const merged = path.join(buildDir, 'all.profdata')
+  await collectTestsOfLines(build, names)
+  const merged = path.join(build.directory, 'all.profdata')
   profdata([
     'merge',
     '-sparse',
     '-o',
     merged,
-    ...names.map((name) => path.join(profiles, `${name}.profdata`)).filter(existsSync),
+    ...names.map((name) => path.join(profilesOf(build), `${name}.profdata`)).filter(existsSync),
   ])
 
-  const driver = nativeFiles(merged, driverImage, 'driver/')
+  const driver = nativeFiles(merged, build.driverImage, 'driver/')
   const total = sum('driver', driver)
   const tables = [total]
-  if (!onlyDriver) tables.push(sum('model (fltsim)', nativeFiles(merged, model, 'native/fltsim/')))
+  if (!onlyDriver) tables.push(sum('model (fltsim)', nativeFiles(merged, build.model, 'native/fltsim/')))
   if (!onlyNative) {
     console.log('minipend coverage: running vitest')
     tables.push(sum('TypeScript (src)', typescriptFiles()))
@@ -211,7 +214,7 @@ await runMain(async () => {
   console.log('')
   for (const file of driver) console.log(row(file))
 
-  const { unexplained, stale } = checkReasons(merged)
+  const { unexplained, stale } = checkReasons(merged, build.driverImage)
   const problems = [
     ...Object.entries(thresholds)
       .filter(([what, least]) => percent(total[what].covered, total[what].count) < least)

@@ -33,13 +33,12 @@ import os from 'node:os'
 import path from 'node:path'
 
 import {
-  buildDir,
   buildTests,
   configureTests,
+  driverBuild,
   inParallel,
   listTests,
   output,
-  program,
   runTests,
   testsOfLines,
 } from './native-tests.mjs'
@@ -109,7 +108,7 @@ function applyHunks(patch, { file, hunks }, copyDir) {
 
 /** How CMake compiles the driver image's sources: [{ source, arguments }], without what counts coverage. */
 function readCompileCommands() {
-  const all = JSON.parse(readFileSync(path.join(buildDir, 'compile_commands.json'), 'utf8'))
+  const all = JSON.parse(readFileSync(path.join(driverBuild.directory, 'compile_commands.json'), 'utf8'))
   return all
     .filter(({ output: object = '', command }) => `${object} ${command}`.includes('minipend_driver.dir'))
     .map(({ file, command }) => {
@@ -140,7 +139,7 @@ function link(compiler, objects, image, libraries) {
 }
 
 /** The unchanged driver: its objects, for what a mutant leaves alone, and its image, which catching tests must pass with. */
-function buildBase(commands, libraries = buildDir) {
+function buildBase(commands, libraries = driverBuild.directory) {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'minipend-mutants-'))
   for (const command of commands) compile(command, driverDir, driverDir, objectOf(directory, command.source))
   const image = path.join(directory, 'minipend.host.so')
@@ -207,10 +206,13 @@ async function tryMutant(patch, context) {
     const tests = chooseTests(patch, mutant.changed, context.names, context.coverage)
     for (let i = 0; i < tests.length; i += batchTests) {
       const batch = tests.slice(i, i + batchTests)
-      const run = await runTests(batch, { env: { MINIPEND_DRIVER_IMAGE: mutant.image }, limitMs: batchLimitMs })
+      const run = await runTests(driverBuild, batch, {
+        env: { MINIPEND_DRIVER_IMAGE: mutant.image },
+        limitMs: batchLimitMs,
+      })
       if (run.passed) continue
       const failure = readFailure(run)
-      const good = await runTests([failure.test], {
+      const good = await runTests(driverBuild, [failure.test], {
         env: { MINIPEND_DRIVER_IMAGE: context.base.image },
         limitMs: batchLimitMs,
       })
@@ -315,15 +317,15 @@ await runMain(async () => {
   const isRace = (patch) => patch.fields.Explore !== undefined
   const [races, others] = [patches.some(isRace), patches.some((patch) => !isRace(patch))]
   if (races) buildTestProgram('minipend_explore')
-  if (others) buildTests()
-  else configureTests()
+  if (others) buildTests(driverBuild)
+  else configureTests(driverBuild)
   mkdirSync(resultsDir, { recursive: true })
-  const states = { race: races ? stateOf(exploreProgram) : '', other: others ? stateOf(program) : '' }
+  const states = { race: races ? stateOf(exploreProgram) : '', other: others ? stateOf(driverBuild.program) : '' }
   const commands = readCompileCommands()
   const context = {
     commands,
     base: others ? buildBase(commands) : undefined,
-    names: others ? listTests() : [],
+    names: others ? listTests(driverBuild) : [],
     coverage: existsSync(testsOfLines) ? JSON.parse(readFileSync(testsOfLines, 'utf8')) : undefined,
   }
   const outcomes = { caught: 0, equivalent: 0, SURVIVED: 0 }

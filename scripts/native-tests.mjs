@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: the native tests as a build that counts what runs (build/coverage), and running one of them in a process of its own. The coverage and
-// the mutants commands share it.
+// This module provides: the native tests as builds that count what runs, and running one of them in a process of its own. The coverage and the mutants commands
+// share it.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -9,15 +9,31 @@ import os from 'node:os'
 import path from 'node:path'
 
 import * as paths from './paths.mjs'
+import { testsOptions } from './build.mjs'
 import { BuildProblem } from './toolchain.mjs'
 
 export const llvmMajor = 19
-export const buildDir = path.join(paths.buildDir, 'coverage')
-export const program = path.join(buildDir, 'minipend_native_tests')
-export const driverImage = path.join(buildDir, 'minipend.host.so')
-export const model = path.join(buildDir, 'libfltsim.so')
+
+function buildIn(name, counted, options) {
+  const directory = path.join(paths.buildDir, name)
+  return {
+    directory,
+    options: [`-DMINIPEND_COVERAGE=${counted}`, `-DCMAKE_C_COMPILER=clang-${llvmMajor}`, ...options],
+    program: path.join(directory, 'minipend_native_tests'),
+    driverImage: path.join(directory, 'minipend.host.so'),
+    model: path.join(directory, 'libfltsim.so'),
+  }
+}
+
+/** Counts in the driver. The rest is compiled as `npm test` compiles it: a compiler cache has it then. */
+export const driverBuild = buildIn('coverage', 'driver', [...testsOptions, '-DCMAKE_C_FLAGS_RELWITHDEBINFO=-g1'])
+/** Counts in the driver and in the model. */
+export const modelBuild = buildIn('coverage-model', 'all', [
+  ...['-DCMAKE_BUILD_TYPE=Debug', '-DCMAKE_C_FLAGS_DEBUG=-g1', '-DCMAKE_CXX_FLAGS_DEBUG=-g1'],
+  `-DCMAKE_CXX_COMPILER=clang++-${llvmMajor}`,
+])
 /** Which tests run which lines of the driver: { file: { line: [test...] } }. */
-export const testsOfLines = path.join(buildDir, 'tests-of-lines.json')
+export const testsOfLines = path.join(driverBuild.directory, 'tests-of-lines.json')
 export const jobs = Number(process.env['MINIPEND_JOBS'] ?? os.availableParallelism())
 
 /** Runs a command to its end and returns what it printed. */
@@ -42,37 +58,39 @@ export function output(command, args, options = {}) {
 }
 
 /** Prepares that build; then it is known how the driver is compiled. */
-export function configureTests() {
-  if (!existsSync(path.join(buildDir, 'CMakeCache.txt'))) {
-    output('cmake', [
-      ...['-S', paths.nativeDir, '-B', buildDir, '-DCMAKE_BUILD_TYPE=Debug', '-DMINIPEND_TESTS=ON'],
-      ...['-DMINIPEND_COVERAGE=ON', '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON', '-DCMAKE_C_FLAGS_DEBUG=-g1'],
-      ...['-DCMAKE_CXX_FLAGS_DEBUG=-g1', `-DCMAKE_C_COMPILER=clang-${llvmMajor}`],
-      `-DCMAKE_CXX_COMPILER=clang++-${llvmMajor}`,
-    ])
+export function configureTests({ directory, options }) {
+  if (!existsSync(path.join(directory, 'CMakeCache.txt'))) {
+    const common = ['-DMINIPEND_TESTS=ON', '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON']
+    output('cmake', ['-S', paths.nativeDir, '-B', directory, ...common, ...options])
   }
 }
 
-/** Builds the tests, the model and the driver image, the last two with counters. MINIPEND_NO_BUILD=1: what is there is good enough. */
-export function buildTests() {
+/** Builds the tests, the model and the driver image. MINIPEND_NO_BUILD=1: what is there is good enough. */
+export function buildTests(build) {
   if (process.env['MINIPEND_NO_BUILD'] === '1') return
-  configureTests()
-  output('cmake', ['--build', buildDir, '--parallel', String(jobs), '--target', 'minipend_native_tests'])
+  configureTests(build)
+  output('cmake', ['--build', build.directory, '--parallel', String(jobs), '--target', 'minipend_native_tests'])
 }
 
 /** Whoever does not count says where the counts go all the same: otherwise they go to the current directory. */
-const environment = { ...process.env, LLVM_PROFILE_FILE: path.join(buildDir, 'uncounted-%m.profraw') }
+const environmentOf = ({ directory }) => ({
+  ...process.env,
+  LLVM_PROFILE_FILE: path.join(directory, 'uncounted-%m.profraw'),
+})
 
-export const listTests = () => output(program, ['--list'], { env: environment }).trim().split('\n')
+export const listTests = (build) =>
+  output(build.program, ['--list'], { env: environmentOf(build) })
+    .trim()
+    .split('\n')
 
 /** Runs tests in one process. Resolves to { passed, timedOut, text }: text is all that it printed. */
-export function runTests(names, { env = {}, limitMs = 120_000 } = {}) {
+export function runTests(build, names, { env = {}, limitMs = 120_000 } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(
-      program,
+      build.program,
       names.flatMap((name) => ['--test', name]),
       {
-        env: { ...environment, ...env },
+        env: { ...environmentOf(build), ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     )
