@@ -103,7 +103,8 @@ export class Assertions {
 
   enumerations() {
     for (const [name, enumerators] of this.declared.enums) {
-      const fact = this.facts.enums[name]
+      const own = enumerators.every((enumerator) => this.own.enumerators[enumerator]?.enum === name)
+      const fact = this.facts.enums[name] ?? (own ? { values: {} } : undefined)
       if (!fact) {
         this.problems.push(`enumeration ${name}: not in the facts`)
         continue

@@ -69,7 +69,7 @@ test('what is imported and not modelled is all named, and nothing runs', () => {
   expect(status).toBe(6)
   expect(stdout).toBe('')
   expect(stderr).toContain('UNMODELLED')
-  expect(stderr).toContain('FLTMGR.SYS!FltCbdqInitialize')
+  expect(stderr).toContain('FLTMGR.SYS!FltQueryQuotaInformationFile')
   expect(stderr).toContain('ntoskrnl.exe!KeInitializeTimer')
 })
 

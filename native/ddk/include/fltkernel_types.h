@@ -172,6 +172,37 @@ typedef struct _FLT_REGISTRATION {
 
 typedef void(FLTAPI *PFLT_DEFERRED_IO_WORKITEM_ROUTINE)(_In_ PFLT_DEFERRED_IO_WORKITEM FltWorkItem,
                                                         _In_ PFLT_CALLBACK_DATA CallbackData, _In_opt_ PVOID Context);
+
+// ---- callback data queues
+
+typedef enum _FLT_CALLBACK_DATA_QUEUE_FLAGS { FLT_CALLBACK_DATA_QUEUE_FLAGS_NONE } FLT_CALLBACK_DATA_QUEUE_FLAGS;
+typedef IO_CSQ_IRP_CONTEXT FLT_CALLBACK_DATA_QUEUE_IO_CONTEXT, *PFLT_CALLBACK_DATA_QUEUE_IO_CONTEXT;
+typedef struct _FLT_CALLBACK_DATA_QUEUE *PFLT_CALLBACK_DATA_QUEUE;
+
+typedef NTSTATUS(FLTAPI *PFLT_CALLBACK_DATA_QUEUE_INSERT_IO)(_Inout_ PFLT_CALLBACK_DATA_QUEUE Cbdq,
+                                                             _In_ PFLT_CALLBACK_DATA Cbd, _In_opt_ PVOID InsertContext);
+typedef void(FLTAPI *PFLT_CALLBACK_DATA_QUEUE_REMOVE_IO)(_Inout_ PFLT_CALLBACK_DATA_QUEUE Cbdq,
+                                                         _In_ PFLT_CALLBACK_DATA Cbd);
+typedef PFLT_CALLBACK_DATA(FLTAPI *PFLT_CALLBACK_DATA_QUEUE_PEEK_NEXT_IO)(_In_ PFLT_CALLBACK_DATA_QUEUE Cbdq,
+                                                                          _In_opt_ PFLT_CALLBACK_DATA Cbd,
+                                                                          _In_opt_ PVOID PeekContext);
+typedef void(FLTAPI *PFLT_CALLBACK_DATA_QUEUE_ACQUIRE)(_Inout_ PFLT_CALLBACK_DATA_QUEUE Cbdq, _Out_opt_ PKIRQL Irql);
+typedef void(FLTAPI *PFLT_CALLBACK_DATA_QUEUE_RELEASE)(_Inout_ PFLT_CALLBACK_DATA_QUEUE Cbdq, _In_opt_ KIRQL Irql);
+typedef void(FLTAPI *PFLT_CALLBACK_DATA_QUEUE_COMPLETE_CANCELED_IO)(_Inout_ PFLT_CALLBACK_DATA_QUEUE Cbdq,
+                                                                    _Inout_ PFLT_CALLBACK_DATA Cbd);
+
+typedef struct _FLT_CALLBACK_DATA_QUEUE {
+    IO_CSQ Csq;
+    FLT_CALLBACK_DATA_QUEUE_FLAGS Flags;
+    PFLT_INSTANCE Instance;
+    PFLT_CALLBACK_DATA_QUEUE_INSERT_IO InsertIo;
+    PFLT_CALLBACK_DATA_QUEUE_REMOVE_IO RemoveIo;
+    PFLT_CALLBACK_DATA_QUEUE_PEEK_NEXT_IO PeekNextIo;
+    PFLT_CALLBACK_DATA_QUEUE_ACQUIRE Acquire;
+    PFLT_CALLBACK_DATA_QUEUE_RELEASE Release;
+    PFLT_CALLBACK_DATA_QUEUE_COMPLETE_CANCELED_IO CompleteCanceledIo;
+} FLT_CALLBACK_DATA_QUEUE;
+
 typedef USHORT FLT_FILE_NAME_PARSED_FLAGS;
 
 typedef struct _FLT_FILE_NAME_INFORMATION {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// This driver provides: a minifilter that calls what the model does not have: a cancel-safe queue for pended pre-operations, and a timer. It must never
-// run there: its imports are named first.
+// This driver provides: a minifilter that calls what the model does not have: a quota query of its own, and a timer. It must never run there: its imports
+// are named first.
 
 #include <fltkernel.h>
 
 DRIVER_INITIALIZE FxDriverEntry;
 
-NTSTATUS NTAPI FltCbdqInitialize(PVOID Instance, PVOID Queue, PVOID Insert, PVOID Remove, PVOID Peek, PVOID Acquire,
-                                 PVOID Release, PVOID Complete);
+NTSTATUS NTAPI FltQueryQuotaInformationFile(PVOID Instance, PVOID FileObject, PVOID Buffer, ULONG Length,
+                                            BOOLEAN ReturnSingleEntry, PVOID SidList, ULONG SidListLength,
+                                            PVOID StartSid, BOOLEAN RestartScan, PULONG LengthReturned);
 VOID NTAPI KeInitializeTimer(PVOID Timer);
 
 NTSTATUS NTAPI FxDriverEntry(_In_ struct _DRIVER_OBJECT *DriverObject, _In_ PUNICODE_STRING RegistryPath) {
@@ -17,5 +18,5 @@ NTSTATUS NTAPI FxDriverEntry(_In_ struct _DRIVER_OBJECT *DriverObject, _In_ PUNI
     UNREFERENCED_PARAMETER(DriverObject);
     UNREFERENCED_PARAMETER(RegistryPath);
     KeInitializeTimer(Space);
-    return FltCbdqInitialize(NULL, Space, NULL, NULL, NULL, NULL, NULL, NULL);
+    return FltQueryQuotaInformationFile(NULL, NULL, Space, 0, FALSE, NULL, 0, NULL, FALSE, NULL);
 }

@@ -72,9 +72,9 @@ void abandon_kernel_calls() {
     world().scheduler->unlock();
 }
 
-DriverCall::DriverCall(const char *callback)
-    : callback_(callback), thread_(executing_for(callback)), depth_(thread_.model_depth), irql_(thread_.irql),
-      apc_disable_(thread_.kernel_apc_disable), spin_locks_(thread_.spin_locks_held) {
+DriverCall::DriverCall(const char *callback, Lock lock)
+    : callback_(callback), lock_(lock), thread_(executing_for(callback)), depth_(thread_.model_depth),
+      irql_(thread_.irql), apc_disable_(thread_.kernel_apc_disable), spin_locks_(thread_.spin_locks_held) {
     World &here = world();
     here.scheduler->yield();
     image::prepare_host_thread();
@@ -100,6 +100,9 @@ DriverCall::~DriverCall() noexcept(false) {
         thread_.gate = gate_;
     } else {
         thread_.gate.rip = 0;
+    }
+    if (lock_ == Lock::Changes) {
+        return;
     }
     if (thread_.irql != irql_) {
         here.stop("V5 IRQL changed by a callback", callback_,

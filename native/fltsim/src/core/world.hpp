@@ -122,13 +122,16 @@ class KernelCall {
 /// the callback restored the IRQL and the critical-region depth and holds no spin lock.
 class DriverCall {
   public:
-    explicit DriverCall(const char *callback);
+    /// Changes: the callback takes a lock that it returns with, or gives one back; IRQL and critical regions go with it.
+    enum class Lock { Kept, Changes };
+    explicit DriverCall(const char *callback, Lock lock = Lock::Kept);
     ~DriverCall() noexcept(false);
     DriverCall(const DriverCall &) = delete;
     DriverCall &operator=(const DriverCall &) = delete;
 
   private:
     const char *callback_;
+    Lock lock_;
     Thread &thread_;
     int32_t depth_;
     KIRQL irql_;

@@ -285,10 +285,11 @@ void advance(const std::shared_ptr<io::Operation> &operation, bool in_waiter) {
         while (state.next >= 0 && state.frames[static_cast<size_t>(state.next)].phase != Frame::Phase::Waiting) {
             --state.next;
         }
-        const bool synchronised =
-            create || (state.next >= 0 && state.frames[static_cast<size_t>(state.next)].synchronize);
-        if (synchronised && !in_waiter) {
-            state.parked = true;
+        const Frame *frame = state.next >= 0 ? &state.frames[static_cast<size_t>(state.next)] : nullptr;
+        const bool synchronised = create || (frame != nullptr && frame->synchronize);
+        const Thread *own = frame != nullptr ? frame->thread : state.origin;
+        if (synchronised && !(in_waiter && own == &executing())) {
+            state.parked_for = own;
             world().wake(&state);
             return;
         }
@@ -380,14 +381,6 @@ FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPostOperation(PFLT_CALLBACK_DATA Call
         bugcheck("V3 FltCompletePendedPostOperation in a pre-operation", kApi, describe(*call->operation));
     }
     complete_pended(call, kApi, false);
-}
-
-/// IRQL <= APC_LEVEL.
-FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPreOperation(PFLT_CALLBACK_DATA CallbackData,
-                                                        FLT_PREOP_CALLBACK_STATUS CallbackStatus, PVOID Context) {
-    KernelCall kernel("FltCompletePendedPreOperation");
-    (void)CallbackData, (void)CallbackStatus, (void)Context;
-    unmodelled("FltCompletePendedPreOperation", "pre-operations that are pended");
 }
 
 /// Runs SafePostCallback now when the IRQL allows it, else on a system worker [SAFE-01..06]. TRUE: the post-operation returns

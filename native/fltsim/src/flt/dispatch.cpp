@@ -1,64 +1,69 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: the way of an operation down the stack: the pre-operations, high to low altitude [ALT-02], and the thread that waits
-// to run synchronised post-operations (create always, FLT_PREOP_SYNCHRONIZE on request).
-//
-// Invariants: an instance is called only while it is active and registered the major function; each return value of a pre-operation is
-// checked against the form of the operation [PRE-01..05, VER-05 V8, V9, V22].
+// This module provides: the way of an operation down the stack, and the threads that wait to run synchronised post-operations (create always,
+// FLT_PREOP_SYNCHRONIZE on request): each in the thread of its pre-operation [IRQL-02, IRQL-03].
 
 #include "flt/internal.hpp"
 
-#include <cstring>
-
 #include "core/readings.hpp"
-#include "flt/altitude.hpp"
 #include "fs/file_system.hpp"
 
 namespace fltsim::flt {
 
 namespace {
 
-constexpr FLT_OPERATION_REGISTRATION_FLAGS kSkipNonCachedNonPagingIo = 8;
-
-enum class Outcome { GoOn, Completed, DisallowFastIo };
-
-bool is_create(const io::Operation &operation) {
-    return operation.major == IRP_MJ_CREATE;
+void begin(const std::shared_ptr<io::Operation> &operation) {
+    auto &m = manager();
+    auto state = std::make_shared<OperationState>();
+    state->number = m.next_operation++;
+    state->original_parameters = operation->parameters;
+    state->position = m.operations.insert(m.operations.end(), operation);
+    state->origin = &executing();
+    operation->flt_state = state;
+    operation->state = io::Operation::State::Pre;
 }
 
-/// The SKIP flags of an operation registration [REG-04].
-bool skipped(const io::Operation &operation, FLT_OPERATION_REGISTRATION_FLAGS flags) {
-    if (flags == 0) {
-        return false;
-    }
-    const bool read_write = operation.major == IRP_MJ_READ || operation.major == IRP_MJ_WRITE;
-    const bool paging = (operation.irp_flags & IRP_PAGING_IO) != 0;
-    const bool non_cached = (operation.irp_flags & IRP_NOCACHE) != 0;
-    if (read_write && (flags & FLTFL_OPERATION_REGISTRATION_SKIP_PAGING_IO) != 0 && paging) {
-        return true;
-    }
-    if (read_write && (flags & FLTFL_OPERATION_REGISTRATION_SKIP_CACHED_IO) != 0 &&
-        (operation.form == io::Form::FastIo || (!paging && !non_cached))) {
-        return true;
-    }
-    if (read_write && (flags & kSkipNonCachedNonPagingIo) != 0 && non_cached && !paging) {
-        return true;
-    }
-    const bool dasd = operation.file && (operation.file->native.Flags & FO_VOLUME_OPEN) != 0;
-    return (flags & FLTFL_OPERATION_REGISTRATION_SKIP_NON_DASD_IO) != 0 && !dasd;
+/// All pre-operations have run: post-operations go from the lowest frame up.
+void turn(io::Operation &operation) {
+    OperationState &state = state_of(operation);
+    state.next = static_cast<int>(state.frames.size()) - 1;
+    state.original_status = operation.io_status.Status;
+    operation.state = io::Operation::State::Post;
 }
 
-FLT_IO_PARAMETER_BLOCK parameter_block(io::Operation &operation, Instance &instance) {
-    FLT_IO_PARAMETER_BLOCK iopb{};
-    iopb.IrpFlags = operation.irp_flags;
-    iopb.MajorFunction = operation.major;
-    iopb.MinorFunction = operation.minor;
-    iopb.OperationFlags = operation.operation_flags;
-    iopb.TargetFileObject = operation.file ? &operation.file->native : nullptr;
-    iopb.TargetInstance = instance.handle();
-    iopb.Parameters = operation.parameters;
-    return iopb;
+/// Whether this thread has a post-operation to run, or the end of a create.
+bool synchronised_post_due(const io::Operation &operation, const OperationState &state) {
+    const bool create = operation.major == IRP_MJ_CREATE;
+    if (create && state.origin == &executing()) {
+        return true;
+    }
+    for (const Frame &frame : state.frames) {
+        if ((create || frame.synchronize) && frame.phase == Frame::Phase::Waiting && frame.thread == &executing()) {
+            return true;
+        }
+    }
+    return false;
 }
+
+/// Runs what must run in this thread: the post-operations of a create, and those after FLT_PREOP_SYNCHRONIZE. When the instance that asked for one
+/// is drained, this thread goes on without it [SYNC-05].
+void wait_for_synchronised(const std::shared_ptr<io::Operation> &operation) {
+    OperationState &state = state_of(*operation);
+    const auto completed = [&] { return operation->state == io::Operation::State::Completed; };
+    const auto parked = [&] { return state.parked_for == &executing(); };
+    while (!completed() && (parked() || synchronised_post_due(*operation, state))) {
+        const auto look_again = [&] { return completed() || parked() || !synchronised_post_due(*operation, state); };
+        if (!world().block(&state, look_again)) {
+            break; // the world ends
+        }
+        if (parked()) {
+            state.parked_for = nullptr;
+            advance(operation, true);
+        }
+    }
+}
+
+} // namespace
 
 /// BUF-04.
 bool synchronous(const io::Operation &operation) {
@@ -82,224 +87,6 @@ bool synchronous(const io::Operation &operation) {
     return false;
 }
 
-[[noreturn]] void bad_pre(const char *rule, io::Operation &operation, const Instance &instance,
-                          const std::string &text) {
-    bugcheck(rule, "pre-operation", describe(operation) + ", " + describe(instance) + ": " + text);
-}
-
-bool requests_oplock(const io::Operation &operation) {
-    if (operation.major != IRP_MJ_FILE_SYSTEM_CONTROL || operation.minor != IRP_MN_USER_FS_REQUEST) {
-        return false;
-    }
-    switch (operation.parameters.FileSystemControl.Common.FsControlCode) {
-    case FSCTL_REQUEST_OPLOCK_LEVEL_1:
-    case FSCTL_REQUEST_OPLOCK_LEVEL_2:
-    case FSCTL_REQUEST_BATCH_OPLOCK:
-    case FSCTL_REQUEST_FILTER_OPLOCK:
-    case FSCTL_REQUEST_OPLOCK:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/// SYNC-02, SYNC-03.
-void check_synchronize(io::Operation &operation, const Instance &instance) {
-    if (operation.form != io::Form::Irp || is_create(operation)) {
-        return;
-    }
-    const bool notify = operation.major == IRP_MJ_DIRECTORY_CONTROL && operation.minor != IRP_MN_QUERY_DIRECTORY;
-    const bool lock = operation.major == IRP_MJ_LOCK_CONTROL && operation.minor == IRP_MN_LOCK;
-    if (notify || lock || requests_oplock(operation)) {
-        bad_pre("V22 SYNCHRONIZE not allowed", operation, instance,
-                "FLT_PREOP_SYNCHRONIZE is impossible for directory notifications, byte-range locks and requests for an "
-                "oplock");
-    }
-    const bool read_write = operation.major == IRP_MJ_READ || operation.major == IRP_MJ_WRITE;
-    if (read_write && !synchronous(operation)) {
-        bad_pre("V22 SYNCHRONIZE not allowed", operation, instance,
-                "FLT_PREOP_SYNCHRONIZE on an asynchronous read or write: ask FltIsOperationSynchronous first");
-    }
-}
-
-void check_complete(io::Operation &operation, const Instance &instance) {
-    const NTSTATUS status = operation.io_status.Status;
-    if (status == STATUS_PENDING || status == STATUS_FLT_DISALLOW_FAST_IO) {
-        bad_pre("V7 forbidden final status", operation, instance,
-                "FLT_PREOP_COMPLETE with STATUS_PENDING or STATUS_FLT_DISALLOW_FAST_IO");
-    }
-    if ((operation.major == IRP_MJ_CLEANUP || operation.major == IRP_MJ_CLOSE) && !NT_SUCCESS(status)) {
-        bad_pre("V7 forbidden final status", operation, instance,
-                "cleanup and close can only be completed with success");
-    }
-}
-
-/// Takes over what a pre-operation changed in the parameter block; an unmarked change is V6.
-void take_parameters(CallRecord &call) {
-    const FLT_IO_PARAMETER_BLOCK &now = *call.data->Iopb;
-    if (memcmp(&now, &call.before, sizeof now) == 0) {
-        return;
-    }
-    io::Operation &operation = *call.operation;
-    if (now.TargetFileObject != call.before.TargetFileObject || now.TargetInstance != call.before.TargetInstance ||
-        now.MajorFunction != call.before.MajorFunction) {
-        unmodelled("FltSetCallbackDataDirty",
-                   "a pre-operation that redirects an operation to another file, instance or major function");
-    }
-    operation.irp_flags = now.IrpFlags;
-    operation.minor = now.MinorFunction;
-    operation.operation_flags = now.OperationFlags;
-    operation.parameters = now.Parameters;
-}
-
-void add_frame(OperationState &state, Frame frame) {
-    Instance &instance = *frame.instance;
-    state.frames.push_back(std::move(frame));
-    if (instance.deleting()) {
-        world().wake(&instance); // the teardown has to drain it
-    }
-}
-
-Outcome run_pre(const std::shared_ptr<io::Operation> &operation, const std::shared_ptr<Instance> &instance,
-                const OperationEntry &entry) {
-    OperationState &state = state_of(*operation);
-    Frame frame;
-    frame.instance = instance;
-    frame.post = entry.post;
-    frame.iopb = parameter_block(*operation, *instance);
-    if (!entry.pre) {
-        add_frame(state, std::move(frame)); // a post-operation alone is legal [REG-04]
-        return Outcome::GoOn;
-    }
-
-    auto call = open_call(CallRecord::Kind::Pre, operation, instance, 0, frame.iopb);
-    FLT_PREOP_CALLBACK_STATUS status;
-    PVOID context = nullptr;
-    ++instance->running;
-    {
-        const IrqlScope irql(callback_irql(*operation, false));
-        RelatedObjects objects(*instance, operation->file.get());
-        DriverCall driver("pre-operation callback");
-        status = entry.pre(call->data, objects.get(), &context);
-    }
-    --instance->running;
-    call->running = false;
-    if (call->queued) {
-        unmodelled("FltQueueDeferredIoWorkItem", "pre-operations that are pended");
-    }
-    take_parameters(*call);
-    close_call(*call, "pre-operation");
-    if (instance->deleting()) {
-        world().wake(instance.get());
-    }
-
-    const bool wants_post = status == FLT_PREOP_SUCCESS_WITH_CALLBACK || status == FLT_PREOP_SYNCHRONIZE;
-    if (!wants_post && context) {
-        bad_pre("V9 completion context", *operation, *instance,
-                "a completion context was set, but the return value " + std::to_string(status) +
-                    " has no post-operation to pass it to");
-    }
-    switch (status) {
-    case FLT_PREOP_SUCCESS_NO_CALLBACK:
-        return Outcome::GoOn;
-    case FLT_PREOP_SYNCHRONIZE:
-        check_synchronize(*operation, *instance);
-        frame.synchronize = operation->form == io::Form::Irp; // otherwise the same as SUCCESS_WITH_CALLBACK [SYNC-01]
-        [[fallthrough]];
-    case FLT_PREOP_SUCCESS_WITH_CALLBACK:
-        if (!entry.post && reading<CallbackWithoutPost>() == CallbackWithoutPost::Ignored) {
-            return Outcome::GoOn;
-        }
-        if (!entry.post) {
-            bad_pre("F5/66 no post-operation registered", *operation, *instance,
-                    "the return value asks for a post-operation callback, but none is registered [PRE-02]");
-        }
-        frame.completion_context = context;
-        add_frame(state, std::move(frame));
-        return Outcome::GoOn;
-    case FLT_PREOP_PENDING:
-        if (operation->form != io::Form::Irp) {
-            bad_pre("V8 pre-operation return value", *operation, *instance,
-                    "only IRP-based operations can be pended [PRE-03]");
-        }
-        unmodelled("FLT_PREOP_PENDING", "pre-operations that are pended");
-    case FLT_PREOP_DISALLOW_FASTIO:
-        if (operation->form != io::Form::FastIo) {
-            bad_pre("V8 pre-operation return value", *operation, *instance,
-                    "FLT_PREOP_DISALLOW_FASTIO is for fast I/O operations only [PRE-04]");
-        }
-        world().note(describe(*operation) + ": fast I/O disallowed by " + describe(*instance));
-        return Outcome::DisallowFastIo;
-    case FLT_PREOP_COMPLETE:
-        check_complete(*operation, *instance);
-        world().note(describe(*operation) + ": completed by the pre-operation of " + describe(*instance));
-        return Outcome::Completed;
-    case FLT_PREOP_DISALLOW_FSFILTER_IO:
-        if (operation->major != static_cast<UCHAR>(IRP_MJ_QUERY_OPEN)) {
-            bad_pre("V8 pre-operation return value", *operation, *instance,
-                    "FLT_PREOP_DISALLOW_FSFILTER_IO is for IRP_MJ_QUERY_OPEN only [PRE-04]");
-        }
-        return Outcome::DisallowFastIo;
-    default:
-        bad_pre("V8 pre-operation return value", *operation, *instance,
-                "unknown pre-operation callback status " + std::to_string(status));
-    }
-}
-
-/// `above`: only instances below this altitude see it; empty for all.
-Outcome run_pre_operations(const std::shared_ptr<io::Operation> &operation, std::u16string_view above = {}) {
-    const std::vector<std::shared_ptr<Instance>> stack = volume_state(*operation->volume).instances; // snapshot
-    for (const auto &instance : stack) {
-        if (!above.empty() && compare_altitudes(instance->altitude, above) >= 0) {
-            continue;
-        }
-        if (instance->state != Instance::State::Active || instance->filter->unregistering) {
-            continue;
-        }
-        const auto entry = instance->filter->operations.find(operation->major);
-        if (entry == instance->filter->operations.end() || skipped(*operation, entry->second.flags)) {
-            continue;
-        }
-        const Outcome outcome = run_pre(operation, instance, entry->second);
-        if (outcome != Outcome::GoOn) {
-            return outcome;
-        }
-    }
-    return Outcome::GoOn;
-}
-
-void begin(const std::shared_ptr<io::Operation> &operation) {
-    auto &m = manager();
-    auto state = std::make_shared<OperationState>();
-    state->number = m.next_operation++;
-    state->original_parameters = operation->parameters;
-    state->position = m.operations.insert(m.operations.end(), operation);
-    operation->flt_state = state;
-    operation->state = io::Operation::State::Pre;
-}
-
-/// All pre-operations have run: post-operations go from the lowest frame up.
-void turn(io::Operation &operation) {
-    OperationState &state = state_of(operation);
-    state.next = static_cast<int>(state.frames.size()) - 1;
-    state.original_status = operation.io_status.Status;
-    operation.state = io::Operation::State::Post;
-}
-
-bool synchronised_post_due(const io::Operation &operation, const OperationState &state) {
-    if (is_create(operation)) {
-        return true;
-    }
-    for (size_t i = 0; i < state.frames.size(); ++i) {
-        if (state.frames[i].synchronize && state.frames[i].phase == Frame::Phase::Waiting) {
-            return true;
-        }
-    }
-    return false;
-}
-
-} // namespace
-
 KIRQL callback_irql(const io::Operation &operation, bool post) {
     const bool close =
         operation.form == io::Form::Irp && operation.major == IRP_MJ_CLOSE && reading<CloseIrql>() == CloseIrql::Apc;
@@ -316,46 +103,40 @@ NTSTATUS FilterManager::call(const std::shared_ptr<io::Operation> &operation) {
     return call_below(operation, {});
 }
 
+void go_down(const std::shared_ptr<io::Operation> &operation, Outcome outcome, std::u16string_view above) {
+    if (outcome == Outcome::GoOn) {
+        outcome = run_pre_operations(operation, above);
+    }
+    switch (outcome) {
+    case Outcome::GoOn:
+        operation->state = io::Operation::State::Below;
+        operation->volume->file_system->dispatch(operation);
+        break;
+    case Outcome::Pended:
+        break;
+    case Outcome::Completed:
+    case Outcome::DisallowFastIo:
+        turn(*operation); // the upper post-operations run here [BUF-06]
+        advance(operation, true);
+        break;
+    }
+    wait_for_synchronised(operation);
+}
+
 NTSTATUS call_below(const std::shared_ptr<io::Operation> &operation, std::u16string_view above) {
-    if (is_create(*operation)) {
+    if (operation->major == IRP_MJ_CREATE) {
         attach_to_new_mount(*operation->volume);
     }
     begin(operation);
-    OperationState &state = state_of(*operation);
-    const Outcome outcome = run_pre_operations(operation, above);
-    state.waiter = true;
-    if (outcome == Outcome::GoOn) {
-        operation->state = io::Operation::State::Below;
-        operation->volume->file_system->dispatch(operation);
-    } else {
-        turn(*operation); // the upper post-operations run here [BUF-06]
-        advance(operation, true);
-    }
-
-    // Post-operations that must run in this thread: of a create, and after FLT_PREOP_SYNCHRONIZE [IRQL-02, IRQL-03]. When the instance that asked
-    // for it is drained, this thread goes on without it [SYNC-05].
-    const auto completed = [&] { return operation->state == io::Operation::State::Completed; };
-    while (!completed() && (state.parked || synchronised_post_due(*operation, state))) {
-        const auto look_again = [&] {
-            return completed() || state.parked || !synchronised_post_due(*operation, state);
-        };
-        if (!world().block(&state, look_again)) {
-            break; // the world ends
-        }
-        if (state.parked) {
-            state.parked = false;
-            advance(operation, true);
-        }
-    }
-    state.waiter = false;
-    return completed() ? operation->io_status.Status : STATUS_PENDING;
+    go_down(operation, Outcome::GoOn, above);
+    return operation->state == io::Operation::State::Completed ? operation->io_status.Status : STATUS_PENDING;
 }
 
 bool FilterManager::call_inline(const std::shared_ptr<io::Operation> &operation) {
     KernelCall kernel("FastIo", APC_LEVEL);
     begin(operation);
     OperationState &state = state_of(*operation);
-    const Outcome outcome = run_pre_operations(operation);
+    const Outcome outcome = run_pre_operations(operation, {});
     bool done = outcome == Outcome::Completed;
     if (outcome == Outcome::GoOn) {
         operation->state = io::Operation::State::Below;

@@ -90,7 +90,7 @@ struct Instance {
     uint64_t number = 0; ///< in the order of attachment
     State state = State::Attaching;
     int running = 0; ///< pre- and post-operation callbacks executing
-    int pended = 0; ///< post-operations pended
+    int pended = 0; ///< operations that a callback of it has pended
     int rundown = 0; ///< FltObjectReference, and accepted deferred work items until their routine returned [UNL-07]
     int queued = 0; ///< accepted deferred work items whose routine has not returned
     Context *context = nullptr;
@@ -165,6 +165,7 @@ struct Frame {
     PVOID completion_context = nullptr;
     FLT_IO_PARAMETER_BLOCK iopb{}; ///< as its pre-operation received it [POST-37]
     bool synchronize = false;
+    const Thread *thread = nullptr; ///< its pre-operation's
     Phase phase = Phase::Waiting;
 };
 
@@ -173,14 +174,23 @@ struct OperationState {
     uint64_t number = 0;
     std::vector<Frame> frames; ///< altitude high to low
     int next = -1; ///< the frame whose post-operation is due next, counting down
-    bool waiter = false; ///< call() is still there to run synchronised post-operations
-    bool parked = false; ///< completion waits for that thread
+    const Thread *origin = nullptr; ///< that called the Filter Manager
+    const Thread *parked_for = nullptr; ///< completion waits for this thread to go on with it
     NTSTATUS original_status = STATUS_SUCCESS;
     FLT_PARAMETERS original_parameters{};
     std::list<std::shared_ptr<io::Operation>>::iterator position;
 };
 
-/// A FLT_CALLBACK_DATA that a driver has, or had until it returned or called FltCompletePendedPostOperation.
+/// What a pre-operation answers.
+struct PreAnswer {
+    FLT_PREOP_CALLBACK_STATUS status;
+    PVOID context;
+};
+
+/// What becomes of an operation after a pre-operation.
+enum class Outcome { GoOn, Pended, Completed, DisallowFastIo };
+
+/// A FLT_CALLBACK_DATA that a driver has, or had until it returned or gave a pended operation back.
 struct CallRecord {
     enum class Kind { Pre, Post, Draining };
     Kind kind = Kind::Pre;
@@ -193,6 +203,11 @@ struct CallRecord {
     bool running = true; ///< the callback has not returned
     bool queued = false; ///< a deferred work item was accepted for it, or FltDoCompletionProcessingWhenSafe posted it
     bool given_back = false; ///< FltCompletePendedPostOperation was called
+    // Of a pre-operation
+    PFLT_POST_OPERATION_CALLBACK post = nullptr;
+    std::optional<PreAnswer> answer; ///< FltCompletePendedPreOperation was called
+    PFLT_CALLBACK_DATA_QUEUE cbdq = nullptr; ///< that it is in
+    PFLT_CALLBACK_DATA_QUEUE_IO_CONTEXT cbdq_context = nullptr;
 };
 
 /// PFLT_DEFERRED_IO_WORKITEM
@@ -278,12 +293,20 @@ bool wait_for(const void *channel, const std::function<bool()> &pred, const std:
 /// Runs `fn` (model lock held) in a new system thread and waits for it.
 void run_in_system_thread(const char *name, const std::function<void()> &fn);
 
+// ---- pre_operation.cpp ------------------------------------------------------------------------------------------------
+/// `above`: only instances below this altitude see it; empty for all.
+Outcome run_pre_operations(const std::shared_ptr<io::Operation> &operation, std::u16string_view above);
+
 // ---- dispatch.cpp, completion.cpp --------------------------------------------------------------------------------------
 OperationState &state_of(io::Operation &operation);
+/// Whether the requestor waits for it [BUF-04].
+bool synchronous(const io::Operation &operation);
 /// At which a callback for it runs [X05, X10].
 KIRQL callback_irql(const io::Operation &operation, bool post);
 /// FilterManager::call for an operation that only the instances below an altitude see (empty: all).
 NTSTATUS call_below(const std::shared_ptr<io::Operation> &operation, std::u16string_view above);
+/// The way down from an instance's answer: the pre-operations below `above`, the file system or up again, and what has to run in this thread.
+void go_down(const std::shared_ptr<io::Operation> &operation, Outcome outcome, std::u16string_view above);
 /// New callback data for a call into `instance`.
 std::shared_ptr<CallRecord> open_call(CallRecord::Kind kind, const std::shared_ptr<io::Operation> &operation,
                                       const std::shared_ptr<Instance> &instance, size_t frame,
@@ -296,7 +319,8 @@ void discard_call(CallRecord &call);
 std::string given_back(PFLT_CALLBACK_DATA data);
 /// The live record of `data`; stops the world when there is none.
 std::shared_ptr<CallRecord> call_of(PFLT_CALLBACK_DATA data, const char *api);
-/// Runs post-operations from OperationState::next upwards until one pends, one must run in the waiting thread, or all are done.
+/// Runs post-operations from OperationState::next upwards until one pends, one must run in another thread, or all are done. `in_waiter`: this thread
+/// is where synchronised ones may run, if they are its own.
 void advance(const std::shared_ptr<io::Operation> &operation, bool in_waiter);
 /// One post-operation; false when it pended.
 bool run_post(const std::shared_ptr<io::Operation> &operation, size_t frame);

@@ -68,8 +68,11 @@ NTSTATUS answer_to_non_irp() {
     return STATUS_SUCCESS;
 }
 
-/// What some readings refuse and others take.
+/// What some readings refuse and others take: they are about post-operations.
 bool refused_by_reading(const CallRecord &call) {
+    if (call.kind == CallRecord::Kind::Pre) {
+        return false;
+    }
     switch (call.operation->major) {
     case IRP_MJ_READ:
     case IRP_MJ_WRITE:
@@ -212,9 +215,6 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltQueueDeferredIoWorkItem(PFLT_DEFERRED_IO_WORKIT
     if (call->kind == CallRecord::Kind::Draining) {
         bugcheck("V2 deferred in a draining call", kApi,
                  describe(*call->operation) + ": a draining post-operation must not queue the operation [DRAIN-04]");
-    }
-    if (call->kind == CallRecord::Kind::Pre) {
-        unmodelled(kApi, "pre-operations that are pended");
     }
     if (call->queued) {
         bugcheck("V4 deferred work item", kApi, describe(*call->operation) + ": the operation was queued already");

@@ -99,6 +99,8 @@ const char *state_name(Operation::State state) {
         return "not sent";
     case Operation::State::Pre:
         return "in a pre-operation";
+    case Operation::State::PendedPre:
+        return "pended by a pre-operation";
     case Operation::State::Below:
         return "in the file system";
     case Operation::State::Post:

@@ -7,10 +7,11 @@
 //
 // Life of an operation (the same for all three forms; fast I/O and FS-filter forms never leave the thread):
 //
-//      NEW -> PRE -> BELOW -> POST -> (PENDED_POST -> POST)* -> COMPLETED
+//      NEW -> PRE -> (PENDED_PRE -> PRE)* -> BELOW -> POST -> (PENDED_POST -> POST)* -> COMPLETED
 //
-// PENDED_POST means a post-operation callback returned FLT_POSTOP_MORE_PROCESSING_REQUIRED and FltCompletePendedPostOperation has
-// not been called yet. An operation is held by shared_ptr until it is COMPLETED and nobody refers to it.
+// PENDED_PRE means a pre-operation callback returned FLT_PREOP_PENDING and FltCompletePendedPreOperation has not been called yet; PENDED_POST that a
+// post-operation callback returned FLT_POSTOP_MORE_PROCESSING_REQUIRED and FltCompletePendedPostOperation has not. An operation is held by shared_ptr until
+// it is COMPLETED and nobody refers to it.
 #pragma once
 
 #include <functional>
@@ -27,7 +28,7 @@ class FileObject;
 enum class Form { Irp, FastIo, FsFilter };
 
 struct Operation : std::enable_shared_from_this<Operation> {
-    enum class State { New, Pre, Below, Post, PendedPost, Completed };
+    enum class State { New, Pre, PendedPre, Below, Post, PendedPost, Completed };
 
     Form form = Form::Irp;
     UCHAR major = 0; ///< IRP_MJ_*, the pseudo codes of fast I/O and FS-filter operations included
@@ -64,8 +65,8 @@ struct Operation : std::enable_shared_from_this<Operation> {
     /// The I/O manager's completion, run once, after the last post-operation (any thread, IRQL <= DISPATCH_LEVEL).
     std::function<void(Operation &)> on_completed;
 
-    /// The file system's cancel routine while the operation waits there (as by IoSetCancelRoutine). Whoever takes it out ends the operation.
-    /// Model lock held.
+    /// The cancel routine of whoever has the operation, the file system or a filter's queue (as by IoSetCancelRoutine). Whoever takes it out ends the
+    /// operation. Model lock held.
     std::function<void()> cancel_routine;
 
     /// The file system's private continuation state (a copied request that the storage DPC finishes, ...).

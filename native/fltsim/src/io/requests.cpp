@@ -4,13 +4,15 @@
 //
 // Invariants: a synchronous requestor returns when the operation is COMPLETED, however long a filter holds it [POST-27]; an asynchronous
 // one gets STATUS_PENDING when it is not completed at once, and then its status block, event and file object are set at
-// completion. An error that is known at once is only returned [POST-28]. Cancelling reaches the file system only [CANC-06].
+// completion. An error that is known at once is only returned [POST-28]. Cancelling reaches the file system and filters'
+// callback data queues, and no pended post-operation [CANC-06].
 
 #include "io/completion_port.hpp"
 #include "io/internal.hpp"
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace fltsim::io {
 
@@ -199,6 +201,10 @@ template <class Matches> uint32_t cancel_all(const IoManager::Impl &manager, con
         operation->cancel_requested = true;
         if (operation->state == Operation::State::Below) {
             operation->volume->file_system->cancel(operation);
+        } else if (operation->state == Operation::State::Pre || operation->state == Operation::State::PendedPre) {
+            if (const auto routine = std::exchange(operation->cancel_routine, nullptr)) {
+                routine(); // a filter's queue has it
+            }
         }
     }
     return static_cast<uint32_t>(found.size());
