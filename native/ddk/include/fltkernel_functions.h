@@ -140,11 +140,60 @@ NTSTATUS FLTAPI FltDeleteStreamHandleContext(_In_ PFLT_INSTANCE Instance, _In_ P
 VOID FLTAPI FltDeleteContext(_In_ PFLT_CONTEXT Context);
 
 /// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltSetStreamContext(_In_ PFLT_INSTANCE Instance, _In_ PFILE_OBJECT FileObject,
+                                    _In_ FLT_SET_CONTEXT_OPERATION Operation, _In_ PFLT_CONTEXT NewContext,
+                                    _Out_opt_ PFLT_CONTEXT *OldContext);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltGetStreamContext(_In_ PFLT_INSTANCE Instance, _In_ PFILE_OBJECT FileObject,
+                                    _Out_ PFLT_CONTEXT *Context);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltDeleteStreamContext(_In_ PFLT_INSTANCE Instance, _In_ PFILE_OBJECT FileObject,
+                                       _Out_opt_ PFLT_CONTEXT *OldContext);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltSetFileContext(_In_ PFLT_INSTANCE Instance, _In_ PFILE_OBJECT FileObject,
+                                  _In_ FLT_SET_CONTEXT_OPERATION Operation, _In_ PFLT_CONTEXT NewContext,
+                                  _Out_opt_ PFLT_CONTEXT *OldContext);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltGetFileContext(_In_ PFLT_INSTANCE Instance, _In_ PFILE_OBJECT FileObject,
+                                  _Out_ PFLT_CONTEXT *Context);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltDeleteFileContext(_In_ PFLT_INSTANCE Instance, _In_ PFILE_OBJECT FileObject,
+                                     _Out_opt_ PFLT_CONTEXT *OldContext);
+
+/// IRQL <= APC_LEVEL.
 NTSTATUS FLTAPI FltSetVolumeContext(_In_ PFLT_VOLUME Volume, _In_ FLT_SET_CONTEXT_OPERATION Operation,
                                     _In_ PFLT_CONTEXT NewContext, _Out_opt_ PFLT_CONTEXT *OldContext);
 
 /// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltGetVolumeContext(_In_ PFLT_FILTER Filter, _In_ PFLT_VOLUME Volume, _Out_ PFLT_CONTEXT *Context);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltDeleteVolumeContext(_In_ PFLT_FILTER Filter, _In_ PFLT_VOLUME Volume,
+                                       _Out_opt_ PFLT_CONTEXT *OldContext);
+
+/// IRQL <= APC_LEVEL.
 BOOLEAN FLTAPI FltSupportsStreamHandleContexts(_In_ PFILE_OBJECT FileObject);
+
+/// IRQL <= APC_LEVEL.
+BOOLEAN FLTAPI FltSupportsStreamContexts(_In_ PFILE_OBJECT FileObject);
+
+/// IRQL <= APC_LEVEL.
+BOOLEAN FLTAPI FltSupportsFileContexts(_In_ PFILE_OBJECT FileObject);
+
+/// IRQL <= APC_LEVEL.
+BOOLEAN FLTAPI FltSupportsFileContextsEx(_In_ PFILE_OBJECT FileObject, _In_opt_ PFLT_INSTANCE Instance);
+
+/// IRQL <= APC_LEVEL.
+void FLTAPI FltGetContexts(_In_ PCFLT_RELATED_OBJECTS FltObjects, _In_ FLT_CONTEXT_TYPE DesiredContexts,
+                           _Out_ PFLT_RELATED_CONTEXTS Contexts);
+
+/// IRQL <= APC_LEVEL.
+void FLTAPI FltReleaseContexts(_In_ PFLT_RELATED_CONTEXTS Contexts);
 
 // ---- names
 

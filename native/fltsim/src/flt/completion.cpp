@@ -344,6 +344,7 @@ void FilterManager::complete(const std::shared_ptr<io::Operation> &operation) {
     if (operation->io_status.Status == STATUS_PENDING) {
         bugcheck("C9/6 completed with STATUS_PENDING", "IofCompleteRequest", flt::describe(*operation));
     }
+    note_open_and_close(*operation);
     OperationState &state = state_of(*operation);
     state.next = static_cast<int>(state.frames.size()) - 1;
     state.original_status = operation->io_status.Status;

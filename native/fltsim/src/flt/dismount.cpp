@@ -41,6 +41,7 @@ NTSTATUS FilterManager::dismount(io::Volume &volume) {
             return STATUS_VOLUME_DISMOUNTED;
         }
     }
+    unlink_contexts(state.place, "dismount"); // of filters without an instance here
     volume.flt_state.reset(); // the manager keeps the old mount in its list
     volume_state(volume).newly_mounted = true;
     return STATUS_SUCCESS;

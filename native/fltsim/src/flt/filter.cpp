@@ -156,6 +156,9 @@ void unregister_filter(const std::shared_ptr<Filter> &filter) {
     if (!wait_for(filter.get(), unreferenced, [&] { return references_left(*filter); })) {
         return;
     }
+    for (size_t i = 0; i < manager().volumes.size(); ++i) { // on volumes where it has no instance
+        unlink_volume_contexts(*manager().volumes[i], *filter, "FltUnregisterFilter");
+    }
     report_context_leaks(*filter);
     report_name_leaks(*filter);
     report_item_leaks(*filter);

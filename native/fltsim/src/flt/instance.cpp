@@ -53,11 +53,15 @@ void remove_from(std::vector<std::shared_ptr<Instance>> &list, const Instance *i
 void retire(const std::shared_ptr<Instance> &instance) {
     auto &m = manager();
     remove_from(instance->volume->instances, instance.get());
-    while (!instance->file_contexts.empty()) {
-        unlink_context(*instance->file_contexts.front(), "teardown");
+    while (!instance->contexts.empty()) { // its own last: cleanup callbacks of the others may look for it
+        const auto other = std::find_if(instance->contexts.begin(), instance->contexts.end(),
+                                        [](const Context *context) { return context->type != FLT_INSTANCE_CONTEXT; });
+        unlink_context(other != instance->contexts.end() ? **other : *instance->contexts.front(), "teardown");
     }
-    if (instance->context) {
-        unlink_context(*instance->context, "teardown");
+    const auto &others = instance->volume->instances;
+    if (std::none_of(others.begin(), others.end(),
+                     [&](const auto &other) { return other->filter == instance->filter; })) {
+        unlink_volume_contexts(*instance->volume, *instance->filter, "teardown");
     }
     instance->state = Instance::State::Gone;
     world().wake(instance.get());

@@ -22,41 +22,17 @@
 
 #include "core/image.hpp"
 #include "core/registry.hpp"
+#include "flt/context.hpp"
 #include "flt/filter_manager.hpp"
 #include "flt/quarantine.hpp"
 
 namespace fltsim::flt {
-
-struct Filter;
-struct Instance;
 
 struct OperationEntry {
     bool registered = false;
     FLT_OPERATION_REGISTRATION_FLAGS flags = 0;
     PFLT_PRE_OPERATION_CALLBACK pre = nullptr;
     PFLT_POST_OPERATION_CALLBACK post = nullptr;
-};
-
-struct ContextDefinition {
-    FLT_CONTEXT_TYPE type = 0;
-    FLT_CONTEXT_REGISTRATION_FLAGS flags = 0;
-    PFLT_CONTEXT_CLEANUP_CALLBACK cleanup = nullptr;
-    SIZE_T size = 0;
-    bool variable = false;
-};
-
-/// A context that a driver allocated. The driver's pointer is `body`.
-struct Context {
-    Filter *filter = nullptr;
-    FLT_CONTEXT_TYPE type = 0;
-    SIZE_T size = 0;
-    bool paged = false;
-    PFLT_CONTEXT_CLEANUP_CALLBACK cleanup = nullptr;
-    int references = 1;
-    bool linked = false; ///< attached to an instance or file; that link holds one of the references
-    Instance *instance = nullptr; ///< whose link
-    io::FileObject *file = nullptr; ///< for a stream-handle context that is linked
-    void *body = nullptr;
 };
 
 /// A loaded driver: its image, its DRIVER_OBJECT.
@@ -77,6 +53,7 @@ struct VolumeState {
     bool dismounting = false; ///< no instance attaches any more
     bool newly_mounted = false; ///< the first create attaches the automatic instances [LIFE-01]
     std::vector<std::shared_ptr<Instance>> instances; ///< altitude high to low; attaching ones included
+    ContextPlace place; ///< its contexts, one of each filter
     int references = 0;
 };
 
@@ -93,8 +70,8 @@ struct Instance {
     int pended = 0; ///< operations that a callback of it has pended
     int rundown = 0; ///< FltObjectReference, and accepted deferred work items until their routine returned [UNL-07]
     int queued = 0; ///< accepted deferred work items whose routine has not returned
-    Context *context = nullptr;
-    std::list<Context *> file_contexts;
+    ContextPlace place; ///< its own context
+    std::list<Context *> contexts; ///< on files, streams, file objects and itself
     bool deleting() const { return state != State::Attaching && state != State::Active; }
     PFLT_INSTANCE handle() { return reinterpret_cast<PFLT_INSTANCE>(this); }
 };
@@ -241,6 +218,8 @@ struct FilterManager::Impl {
     std::vector<std::shared_ptr<Connection>> connections;
     std::vector<std::shared_ptr<void>> graveyard; ///< what is gone keeps its address until the world ends
     std::unordered_map<void *, std::unique_ptr<Context>> contexts;
+    std::map<OpenPlace::Key, std::shared_ptr<OpenPlace>> open_streams;
+    std::map<OpenPlace::Key, std::shared_ptr<OpenPlace>> open_files; ///< whatever stream of theirs is open
     std::unordered_map<PFLT_CALLBACK_DATA, std::shared_ptr<CallRecord>> calls;
     std::map<PFLT_DEFERRED_IO_WORKITEM, DeferredItem> items;
     std::map<PFLT_FILE_NAME_INFORMATION, NameRecord> names;
@@ -361,10 +340,6 @@ void unregister_filter(const std::shared_ptr<Filter> &filter);
 /// Takes a filter off the lists without calling it.
 void forget_filter(const std::shared_ptr<Filter> &filter);
 std::shared_ptr<Filter> find_filter(std::u16string_view name);
-
-// ---- context.cpp ------------------------------------------------------------------------------------------------------
-void unlink_context(Context &context, const char *api);
-void report_context_leaks(const Filter &filter);
 
 // ---- dismount.cpp -----------------------------------------------------------------------------------------------------
 /// The first create after a mount: attaches the automatic instances.

@@ -20,6 +20,10 @@ class FileSystem {
     virtual NTSTATUS query_name(io::FileObject &file, std::u16string *name) = 0;
     /// The same for the id that a name is with FILE_OPEN_BY_FILE_ID.
     virtual NTSTATUS query_id_name(std::u16string_view, std::u16string *) { return STATUS_NOT_SUPPORTED; }
+    /// What stands for the file of an open stream, the same for all of its streams; null: the stream itself.
+    virtual const void *file_of(const io::FileObject &) { return nullptr; }
+    /// Whether it has contexts for files, and not only for streams.
+    virtual bool supports_file_contexts() const { return true; }
 };
 
 } // namespace fltsim::fs

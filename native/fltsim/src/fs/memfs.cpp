@@ -198,6 +198,10 @@ bool MemFileSystem::dispatch_inline(const OperationPointer &operation) {
     }
 }
 
+const void *MemFileSystem::file_of(const io::FileObject &file) {
+    return owner_of(file);
+}
+
 NTSTATUS MemFileSystem::query_name(io::FileObject &file, std::u16string *name) {
     const Node *node = node_of(file);
     if (node == nullptr) {

@@ -37,6 +37,8 @@ class MemFileSystem : public FileSystem {
     void cancel(const std::shared_ptr<io::Operation> &operation) override;
     NTSTATUS query_name(io::FileObject &file, std::u16string *name) override;
     NTSTATUS query_id_name(std::u16string_view raw, std::u16string *name) override;
+    const void *file_of(const io::FileObject &file) override;
+    bool supports_file_contexts() const override { return ntfs(); }
 
     /// A directory in the root, made without any operation.
     void make_directory(std::u16string_view name);
