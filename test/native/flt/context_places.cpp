@@ -1,140 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: tests of contexts of streams, files and volumes: whose they are, when they go, what has none [CTX-02..07].
+// This module provides: tests of contexts of streams and files: whose they are, what has none [CTX-02..06].
 
-#include "flt/recorder.hpp"
+#include "flt/context_subject.hpp"
 
-#include <fltsim_user.h>
+#include <atomic>
 
-#include "core/image.hpp"
-#include "fltsim.h"
-#include "io/internal.hpp"
-
-using namespace recorder;
-
-namespace {
-
-constexpr DWORD SHARE = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-
-HANDLE open(const char16_t *path, DWORD disposition = OPEN_ALWAYS) {
-    const HANDLE handle = CreateFileW(path, GENERIC_READ | GENERIC_WRITE, SHARE, nullptr, disposition, 0, nullptr);
-    CHECK(handle != INVALID_HANDLE_VALUE);
-    return handle;
-}
-
-/// What a context of these tests is.
-struct Tag {
-    char name;
-};
-
-std::string g_cleaned; ///< the names, in the order in which their cleanup callbacks ran
-
-void FLTAPI on_cleanup(PFLT_CONTEXT context, FLT_CONTEXT_TYPE) {
-    g_cleaned += static_cast<Tag *>(context)->name;
-}
-
-std::vector<FLT_CONTEXT_REGISTRATION> definitions() {
-    std::vector<FLT_CONTEXT_REGISTRATION> all;
-    for (const FLT_CONTEXT_TYPE type :
-         {FLT_VOLUME_CONTEXT, FLT_INSTANCE_CONTEXT, FLT_FILE_CONTEXT, FLT_STREAM_CONTEXT, FLT_STREAMHANDLE_CONTEXT}) {
-        FLT_CONTEXT_REGISTRATION definition{};
-        definition.ContextType = type;
-        definition.ContextCleanupCallback = on_cleanup;
-        definition.Size = type == FLT_FILE_CONTEXT ? FLT_VARIABLE_SIZED_CONTEXTS : sizeof(Tag);
-        definition.PoolTag = 0x74657374;
-        all.push_back(definition);
-    }
-    return all;
-}
-
-/// A filter that notes what it was last told of an open, with what its callbacks were told.
-struct Subject : Driver {
-    PFLT_INSTANCE instance = nullptr;
-    PFLT_VOLUME volume = nullptr;
-    PFILE_OBJECT file = nullptr; ///< that was opened last
-
-    explicit Subject(std::u16string name, std::u16string altitude = u"100000") : Driver(name, altitude) {
-        contexts = definitions();
-        pre = [](PFLT_CALLBACK_DATA, PCFLT_RELATED_OBJECTS, PVOID *) { return FLT_PREOP_SUCCESS_WITH_CALLBACK; };
-        post = [this](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS objects, PVOID, FLT_POST_OPERATION_FLAGS) {
-            if (data->Iopb->MajorFunction == IRP_MJ_CREATE) {
-                instance = objects->Instance;
-                volume = objects->Volume;
-                file = objects->FileObject;
-            }
-            return FLT_POSTOP_FINISHED_PROCESSING;
-        };
-    }
-    PFILE_OBJECT open(HANDLE *handle, const char16_t *path) {
-        *handle = ::open(path);
-        return file;
-    }
-    PFLT_CONTEXT make(FLT_CONTEXT_TYPE type, char name, SIZE_T bytes = sizeof(Tag)) const {
-        PFLT_CONTEXT context = nullptr;
-        CHECK_EQ(FltAllocateContext(filter, type, bytes, NonPagedPoolNx, &context), STATUS_SUCCESS);
-        static_cast<Tag *>(context)->name = name;
-        return context;
-    }
-    /// Makes one, hangs it where it belongs and gives the reference of the allocation up.
-    NTSTATUS set(PFILE_OBJECT of, FLT_CONTEXT_TYPE type, char name,
-                 FLT_SET_CONTEXT_OPERATION operation = FLT_SET_CONTEXT_KEEP_IF_EXISTS, PFLT_CONTEXT *old = nullptr) {
-        const PFLT_CONTEXT context = make(type, name);
-        const NTSTATUS status =
-            type == FLT_VOLUME_CONTEXT     ? FltSetVolumeContext(volume, operation, context, old)
-            : type == FLT_INSTANCE_CONTEXT ? FltSetInstanceContext(instance, operation, context, old)
-            : type == FLT_FILE_CONTEXT     ? FltSetFileContext(instance, of, operation, context, old)
-            : type == FLT_STREAM_CONTEXT   ? FltSetStreamContext(instance, of, operation, context, old)
-                                           : FltSetStreamHandleContext(instance, of, operation, context, old);
-        FltReleaseContext(context);
-        return status;
-    }
-    /// Its name, or '-' (STATUS_NOT_FOUND) or '!' (STATUS_NOT_SUPPORTED).
-    char get(PFILE_OBJECT of, FLT_CONTEXT_TYPE type) {
-        PFLT_CONTEXT context = nullptr;
-        const NTSTATUS status = type == FLT_VOLUME_CONTEXT     ? FltGetVolumeContext(filter, volume, &context)
-                                : type == FLT_INSTANCE_CONTEXT ? FltGetInstanceContext(instance, &context)
-                                : type == FLT_FILE_CONTEXT     ? FltGetFileContext(instance, of, &context)
-                                : type == FLT_STREAM_CONTEXT   ? FltGetStreamContext(instance, of, &context)
-                                                               : FltGetStreamHandleContext(instance, of, &context);
-        if (!NT_SUCCESS(status)) {
-            CHECK(context == nullptr);
-            CHECK(status == STATUS_NOT_FOUND || status == STATUS_NOT_SUPPORTED);
-            return status == STATUS_NOT_FOUND ? '-' : '!';
-        }
-        const char name = static_cast<Tag *>(context)->name;
-        FltReleaseContext(context);
-        return name;
-    }
-};
-
-/// A world with `one`, attached to D:.
-std::string with_subject(const std::function<void(Bench &, Subject &)> &fn, uint64_t seed = 1) {
-    g_cleaned.clear();
-    return run_known(
-        Executor::Fibers,
-        [&](Bench &bench) {
-            Subject one(u"one");
-            REQUIRE(one.load(bench.world) == STATUS_SUCCESS);
-            CHECK_EQ(FilterAttach(u"one", u"D:", nullptr, 0, nullptr), S_OK);
-            fn(bench, one);
-            if (one.filter) {
-                CHECK_EQ(bench.unload(one), STATUS_SUCCESS);
-            }
-        },
-        seed);
-}
-
-void expect_clean(const std::string &report) {
-    CHECK_EQ(rule_of(report), std::string());
-    CHECK(check::contains(report, "\"leaks\":[]"));
-}
-
-/// How many handles a test has open are CloseHandle's business; the file system closes at once, nothing is cached.
-void close(HANDLE handle) {
-    CHECK(CloseHandle(handle) != FALSE);
-}
-
-} // namespace
+using namespace context_subject;
 
 TEST(one_for_each_stream_and_file) {
     expect_clean(with_subject([](Bench &, Subject &one) {
@@ -198,6 +70,42 @@ TEST(one_for_each_instance) {
         close(handle);
     }));
     CHECK_EQ(g_cleaned, std::string("x222111"));
+}
+
+/// Two instances of one filter on one volume have contexts of their own, and share the volume's.
+TEST(instances_of_one_filter) {
+    expect_clean(with_subject([](Bench &bench, Subject &one) {
+        {
+            KernelCall call("FilterAttachAtAltitude");
+            io::Volume &volume = *bench.world.io->volume_by_dos(u"D:");
+            CHECK_EQ(bench.world.flt->attach(u"one", volume, u"low", u"99", nullptr), STATUS_SUCCESS);
+        }
+        std::vector<PFLT_INSTANCE> instances; // low to high
+        one.post = [&](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS objects, PVOID, FLT_POST_OPERATION_FLAGS) {
+            if (data->Iopb->MajorFunction == IRP_MJ_CREATE) {
+                instances.push_back(one.instance = objects->Instance);
+                one.volume = objects->Volume;
+                one.file = objects->FileObject;
+                const char name = instances.size() == 1 ? 'l' : 'h';
+                CHECK_EQ(one.set(one.file, FLT_STREAM_CONTEXT, name), STATUS_SUCCESS);
+                CHECK_EQ(one.set(one.file, FLT_VOLUME_CONTEXT, name),
+                         instances.size() == 1 ? STATUS_SUCCESS : STATUS_FLT_CONTEXT_ALREADY_DEFINED);
+            }
+            return FLT_POSTOP_FINISHED_PROCESSING;
+        };
+        const HANDLE handle = open(u"D:\\a");
+        REQUIRE(instances.size() == 2);
+        CHECK_EQ(one.get(one.file, FLT_STREAM_CONTEXT), 'h');
+        one.instance = instances[0];
+        CHECK_EQ(one.get(one.file, FLT_STREAM_CONTEXT), 'l');
+        CHECK_EQ(one.get(one.file, FLT_VOLUME_CONTEXT), 'l');
+        g_cleaned.clear();
+        CHECK_EQ(FilterDetach(u"one", u"D:", nullptr), S_OK); // the higher one
+        CHECK_EQ(g_cleaned, std::string("h"));
+        CHECK_EQ(one.get(one.file, FLT_STREAM_CONTEXT), 'l');
+        close(handle);
+    }));
+    CHECK_EQ(g_cleaned, std::string("hll"));
 }
 
 TEST(keep_replace_and_delete) {
@@ -342,99 +250,6 @@ TEST(file_objects_without_contexts) {
         CHECK(bench.wait_until([&] { return paging_file_seen.load(); }));
         CHECK_EQ(seen, std::string("!!! !!! "));
         on = false;
-    }));
-}
-
-/// A volume's context goes with the last instance that its filter has there.
-TEST(volume_contexts) {
-    expect_clean(with_subject([](Bench &bench, Subject &one) {
-        HANDLE handle = nullptr;
-        one.open(&handle, u"D:\\a");
-        const PFLT_VOLUME volume = one.volume;
-        CHECK_EQ(FilterAttach(u"one", u"D:", u"second", 0, nullptr), static_cast<HRESULT>(0x80070002));
-        {
-            KernelCall call("FilterAttachAtAltitude");
-            CHECK_EQ(
-                bench.world.flt->attach(u"one", *bench.world.io->volume_by_dos(u"D:"), u"second", u"100001", nullptr),
-                STATUS_SUCCESS);
-        }
-        CHECK_EQ(one.set(nullptr, FLT_VOLUME_CONTEXT, 'v'), STATUS_SUCCESS);
-        CHECK_EQ(FilterDetach(u"one", u"D:", u"second"), S_OK);
-        CHECK_EQ(one.get(nullptr, FLT_VOLUME_CONTEXT), 'v');
-        CHECK_EQ(FilterDetach(u"one", u"D:", nullptr), S_OK);
-        CHECK_EQ(g_cleaned, std::string("v"));
-        CHECK_EQ(one.get(nullptr, FLT_VOLUME_CONTEXT), '-');
-        // Without an instance there: until the dismount, or until the filter goes.
-        CHECK_EQ(one.set(nullptr, FLT_VOLUME_CONTEXT, 'w'), STATUS_SUCCESS);
-        CHECK_EQ(one.get(nullptr, FLT_VOLUME_CONTEXT), 'w');
-        int32_t status = STATUS_PENDING;
-        CHECK_EQ(FltSimDismountVolume(bench.world.number, "D:", &status), 0);
-        CHECK_EQ(status, STATUS_SUCCESS);
-        CHECK_EQ(g_cleaned, std::string("vw"));
-        CHECK(one.volume == volume);
-        CHECK_EQ(one.set(nullptr, FLT_VOLUME_CONTEXT, 'x'), STATUS_FLT_DELETING_OBJECT);
-        CHECK_EQ(FltDeleteVolumeContext(one.filter, volume, nullptr), STATUS_FLT_DELETING_OBJECT);
-        close(handle);
-        // The new mount is another volume, and an open on it another stream.
-        CHECK_EQ(FilterAttach(u"one", u"D:", nullptr, 0, nullptr), S_OK);
-        const PFILE_OBJECT file = one.open(&handle, u"D:\\a");
-        CHECK(one.volume != volume);
-        CHECK_EQ(one.get(file, FLT_VOLUME_CONTEXT), '-');
-        CHECK_EQ(one.set(file, FLT_VOLUME_CONTEXT, 'y'), STATUS_SUCCESS);
-        close(handle);
-        CHECK_EQ(FltDeleteVolumeContext(one.filter, volume, nullptr), STATUS_FLT_DELETING_OBJECT);
-        CHECK_EQ(g_cleaned, std::string("vwx"));
-    }));
-    CHECK_EQ(g_cleaned, std::string("vwxy"));
-}
-
-TEST(volume_contexts_without_an_instance_go_with_the_filter) {
-    expect_clean(with_subject([](Bench &, Subject &one) {
-        HANDLE handle = nullptr;
-        one.open(&handle, u"D:\\a");
-        CHECK_EQ(FilterDetach(u"one", u"D:", nullptr), S_OK);
-        CHECK_EQ(one.set(nullptr, FLT_VOLUME_CONTEXT, 'v'), STATUS_SUCCESS);
-        close(handle);
-        CHECK_EQ(g_cleaned, std::string());
-    }));
-    CHECK_EQ(g_cleaned, std::string("v"));
-}
-
-/// What is open loses its contexts with the instance; a reference of the driver's own keeps the memory.
-TEST(teardown_takes_them_all) {
-    expect_clean(with_subject([](Bench &, Subject &one) {
-        HANDLE handle = nullptr;
-        const PFILE_OBJECT file = one.open(&handle, u"D:\\a");
-        CHECK_EQ(one.set(file, FLT_VOLUME_CONTEXT, 'v'), STATUS_SUCCESS);
-        CHECK_EQ(one.set(file, FLT_INSTANCE_CONTEXT, 'i'), STATUS_SUCCESS);
-        CHECK_EQ(one.set(file, FLT_FILE_CONTEXT, 'f'), STATUS_SUCCESS);
-        CHECK_EQ(one.set(file, FLT_STREAMHANDLE_CONTEXT, 'h'), STATUS_SUCCESS);
-        const PFLT_CONTEXT held = one.make(FLT_STREAM_CONTEXT, 's');
-        CHECK_EQ(FltSetStreamContext(one.instance, file, FLT_SET_CONTEXT_KEEP_IF_EXISTS, held, nullptr),
-                 STATUS_SUCCESS);
-        int asked = 0;
-        const auto refused = [&](PCFLT_RELATED_OBJECTS, ULONG) {
-            for (const FLT_CONTEXT_TYPE type :
-                 {FLT_INSTANCE_CONTEXT, FLT_FILE_CONTEXT, FLT_STREAM_CONTEXT, FLT_STREAMHANDLE_CONTEXT}) {
-                CHECK_EQ(one.set(file, type, 'x', FLT_SET_CONTEXT_REPLACE_IF_EXISTS), STATUS_FLT_DELETING_OBJECT);
-            }
-            CHECK_EQ(FltDeleteInstanceContext(one.instance, nullptr), STATUS_FLT_DELETING_OBJECT);
-            CHECK_EQ(FltDeleteStreamContext(one.instance, file, nullptr), STATUS_FLT_DELETING_OBJECT);
-            CHECK_EQ(FltDeleteFileContext(one.instance, file, nullptr), STATUS_FLT_DELETING_OBJECT);
-            CHECK_EQ(FltDeleteStreamHandleContext(one.instance, file, nullptr), STATUS_FLT_DELETING_OBJECT);
-            CHECK_EQ(one.get(file, FLT_FILE_CONTEXT), 'f'); // they are there until the end
-            ++asked;
-        };
-        one.teardown_start = refused;
-        one.teardown_complete = refused;
-        CHECK_EQ(FilterDetach(u"one", u"D:", nullptr), S_OK);
-        CHECK_EQ(asked, 2);
-        // Those on files first, then the instance's, then the volume's.
-        CHECK_EQ(g_cleaned, std::string("xxxxxxxxfhiv"));
-        CHECK_EQ(static_cast<Tag *>(held)->name, 's');
-        FltReleaseContext(held);
-        CHECK_EQ(g_cleaned, std::string("xxxxxxxxfhivs"));
-        close(handle);
     }));
 }
 
