@@ -36,6 +36,8 @@ const drivers: readonly TestDriver[] = [
   { name: 'passthrough', source: 'passthrough.c' },
   { name: 'swapper', source: 'swapper.c' },
   { name: 'unmodelled', source: 'unmodelled.c' },
+  { name: 'contexts', source: 'contexts.c' },
+  { name: 'contexts-forgotten', source: 'contexts.c', compile: ['-DFORGETS'] },
   ...MISTAKES.map((mistake) => ({
     name: `wrong-${mistake.toLowerCase().replaceAll('_', '-')}`,
     source: 'wrong.c',

@@ -59,6 +59,16 @@ test('a filter that swaps buffers, with exceptions guarded by its own handler, i
   expect(JSON.parse(stdout)).toMatchObject({ ok: true, leaks: [] })
 })
 
+test('a filter with contexts of streams and volumes is driven, and told what it forgets to release', () => {
+  const { status, stdout } = host(image('contexts'), '--json')
+  expect(status).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({ ok: true, leaks: [] })
+  const forgotten = JSON.parse(host(image('contexts-forgotten'), '--json').stdout) as Record<string, unknown>
+  expect(forgotten['ok']).toBe(false)
+  expect(JSON.stringify(forgotten['leaks'])).toMatch(/[0-9]+ volume context\(s\) were not released \(V10\)/)
+  expect(JSON.stringify(forgotten['leaks'])).toMatch(/[0-9]+ stream context\(s\) were not released \(V10\)/)
+})
+
 test('a driver that is no filter is told from one', () => {
   expect(host(image('seh'))).toMatchObject({ status: 5, stdout: '' })
   expect(host(image('seh')).stderr).toContain('registered no filter')
