@@ -75,13 +75,14 @@ export class Assertions {
     const align = over.align ?? fact.align
     this.assert(`sizeof(${name}) == ${size}`, `sizeof ${name} is ${size}`)
     this.assert(`_Alignof(${name}) == ${align}`, `alignment of ${name} is ${align}`)
-    const known = new Set(fact.fields.map((field) => field.n.split('.').at(-1)))
+    const named = [...fact.fields.map((field) => field.n), ...Object.keys(fact.arm64?.fields ?? {})]
+    const known = new Set(named.map((name) => name.split('.').at(-1)))
     for (const member of members ?? []) {
       if (!known.has(member)) this.problems.push(`${name}.${member}: the facts have no such member`)
     }
     for (const field of fact.fields) {
       if (members && !members.includes(field.n.split('.').at(-1))) continue
-      if (field.bit !== undefined || field.k === 'embedded') continue
+      if (field.bit !== undefined || field.k === 'embedded' || over.absent?.includes(field.n)) continue
       const [offset, bytes] = over.fields?.[field.n] ?? [field.o, field.s]
       this.assert(`offsetof(${name}, ${field.n}) == ${offset}`, `offset of ${name}.${field.n} is ${offset}`)
       if (field.flex) continue

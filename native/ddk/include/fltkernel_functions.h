@@ -33,6 +33,17 @@ NTSTATUS FLTAPI FltQueueDeferredIoWorkItem(_In_ PFLT_DEFERRED_IO_WORKITEM FltWor
                                            _In_ PFLT_DEFERRED_IO_WORKITEM_ROUTINE WorkerRoutine,
                                            _In_ WORK_QUEUE_TYPE QueueType, _In_ PVOID Context);
 
+/// IRQL <= DISPATCH_LEVEL. The result must be looked at.
+PFLT_GENERIC_WORKITEM FLTAPI FltAllocateGenericWorkItem(VOID);
+
+/// IRQL <= DISPATCH_LEVEL.
+void FLTAPI FltFreeGenericWorkItem(_In_ PFLT_GENERIC_WORKITEM FltWorkItem);
+
+/// IRQL <= DISPATCH_LEVEL. The result must be looked at.
+NTSTATUS FLTAPI FltQueueGenericWorkItem(_In_ PFLT_GENERIC_WORKITEM FltWorkItem, _In_ PVOID FltObject,
+                                        _In_ PFLT_GENERIC_WORKITEM_ROUTINE WorkerRoutine,
+                                        _In_ WORK_QUEUE_TYPE QueueType, _In_opt_ PVOID Context);
+
 /// IRQL <= DISPATCH_LEVEL.
 void FLTAPI FltCompletePendedPostOperation(_In_ PFLT_CALLBACK_DATA CallbackData);
 
@@ -263,5 +274,25 @@ void FLTAPI FltCloseClientPort(_In_ PFLT_FILTER Filter, _Inout_ PFLT_PORT *Clien
 NTSTATUS FLTAPI FltSendMessage(_In_ PFLT_FILTER Filter, _In_ PFLT_PORT *ClientPort, _In_ PVOID SenderBuffer,
                                _In_ ULONG SenderBufferLength, _Out_opt_ PVOID ReplyBuffer,
                                _Inout_opt_ PULONG ReplyLength, _In_opt_ PLARGE_INTEGER Timeout);
+
+// ---- resources, acquired in a critical region
+
+/// IRQL <= APC_LEVEL.
+void FLTAPI FltAcquireResourceExclusive(_Inout_ PERESOURCE Resource);
+
+/// IRQL <= APC_LEVEL.
+void FLTAPI FltAcquireResourceShared(_Inout_ PERESOURCE Resource);
+
+/// IRQL <= DISPATCH_LEVEL.
+void FLTAPI FltReleaseResource(_Inout_ PERESOURCE Resource);
+
+// ---- pool
+
+/// IRQL <= APC_LEVEL.
+PVOID FLTAPI FltAllocatePoolAlignedWithTag(_In_ PFLT_INSTANCE Instance, _In_ POOL_TYPE PoolType,
+                                           _In_ SIZE_T NumberOfBytes, _In_ ULONG Tag);
+
+/// IRQL <= DISPATCH_LEVEL.
+void FLTAPI FltFreePoolAlignedWithTag(_In_ PFLT_INSTANCE Instance, _In_ PVOID Buffer, _In_ ULONG Tag);
 
 EXTERN_C_END

@@ -14,6 +14,7 @@ typedef struct _FLT_VOLUME *PFLT_VOLUME;
 typedef struct _FLT_INSTANCE *PFLT_INSTANCE;
 typedef struct _FLT_PORT *PFLT_PORT;
 typedef struct _FLT_DEFERRED_IO_WORKITEM *PFLT_DEFERRED_IO_WORKITEM;
+typedef struct _FLT_GENERIC_WORKITEM *PFLT_GENERIC_WORKITEM;
 typedef PVOID PFLT_CONTEXT;
 
 typedef struct _FLT_IO_PARAMETER_BLOCK {
@@ -181,6 +182,9 @@ typedef struct _FLT_REGISTRATION {
 
 typedef void(FLTAPI *PFLT_DEFERRED_IO_WORKITEM_ROUTINE)(_In_ PFLT_DEFERRED_IO_WORKITEM FltWorkItem,
                                                         _In_ PFLT_CALLBACK_DATA CallbackData, _In_opt_ PVOID Context);
+
+typedef void(FLTAPI *PFLT_GENERIC_WORKITEM_ROUTINE)(_In_ PFLT_GENERIC_WORKITEM FltWorkItem, _In_ PVOID FltObject,
+                                                    _In_opt_ PVOID Context);
 
 // ---- callback data queues
 

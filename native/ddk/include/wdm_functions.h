@@ -122,10 +122,73 @@ void NTAPI ExReleaseRundownProtection(_Inout_ PEX_RUNDOWN_REF RunRef);
 /// IRQL <= APC_LEVEL.
 void NTAPI ExWaitForRundownProtectionRelease(_Inout_ PEX_RUNDOWN_REF RunRef);
 
+/// IRQL <= DISPATCH_LEVEL.
+NTSTATUS NTAPI ExInitializeResourceLite(_Out_ PERESOURCE Resource);
+
+/// IRQL <= DISPATCH_LEVEL.
+NTSTATUS NTAPI ExDeleteResourceLite(_Inout_ PERESOURCE Resource);
+
+/// IRQL <= APC_LEVEL, normal kernel APCs disabled. The result must be looked at.
+BOOLEAN NTAPI ExAcquireResourceExclusiveLite(_Inout_ PERESOURCE Resource, _In_ BOOLEAN Wait);
+
+/// IRQL <= APC_LEVEL, normal kernel APCs disabled. The result must be looked at.
+BOOLEAN NTAPI ExAcquireResourceSharedLite(_Inout_ PERESOURCE Resource, _In_ BOOLEAN Wait);
+
+/// IRQL <= DISPATCH_LEVEL.
+void NTAPI ExReleaseResourceLite(_Inout_ PERESOURCE Resource);
+
+/// IRQL <= DISPATCH_LEVEL.
+BOOLEAN NTAPI ExIsResourceAcquiredExclusiveLite(_In_ PERESOURCE Resource);
+
+/// IRQL <= DISPATCH_LEVEL.
+ULONG NTAPI ExIsResourceAcquiredSharedLite(_In_ PERESOURCE Resource);
+
 // ---- pool
 
 /// IRQL <= DISPATCH_LEVEL. The result must be looked at.
 PVOID NTAPI ExAllocatePoolWithTag(_In_ POOL_TYPE PoolType, _In_ SIZE_T NumberOfBytes, _In_ ULONG Tag);
+
+/// IRQL <= DISPATCH_LEVEL. The result must be looked at.
+PVOID NTAPI ExAllocatePool2(_In_ POOL_FLAGS Flags, _In_ SIZE_T NumberOfBytes, _In_ ULONG Tag);
+
+/// IRQL <= DISPATCH_LEVEL.
+void NTAPI ExFreePool(_In_ PVOID P);
+
+/// IRQL <= DISPATCH_LEVEL.
+void NTAPI ExInitializeNPagedLookasideList(_Out_ PNPAGED_LOOKASIDE_LIST Lookaside, _In_opt_ PALLOCATE_FUNCTION Allocate,
+                                           _In_opt_ PFREE_FUNCTION Free, _In_ ULONG Flags, _In_ SIZE_T Size,
+                                           _In_ ULONG Tag, _In_ USHORT Depth);
+
+/// IRQL <= DISPATCH_LEVEL.
+void NTAPI ExDeleteNPagedLookasideList(_Inout_ PNPAGED_LOOKASIDE_LIST Lookaside);
+
+/// IRQL <= APC_LEVEL.
+void NTAPI ExInitializePagedLookasideList(_Out_ PPAGED_LOOKASIDE_LIST Lookaside, _In_opt_ PALLOCATE_FUNCTION Allocate,
+                                          _In_opt_ PFREE_FUNCTION Free, _In_ ULONG Flags, _In_ SIZE_T Size,
+                                          _In_ ULONG Tag, _In_ USHORT Depth);
+
+/// IRQL <= APC_LEVEL.
+void NTAPI ExDeletePagedLookasideList(_Inout_ PPAGED_LOOKASIDE_LIST Lookaside);
+
+/// Any IRQL.
+PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(_Inout_ PSLIST_HEADER ListHead);
+
+/// Any IRQL.
+PSLIST_ENTRY NTAPI ExpInterlockedPushEntrySList(_Inout_ PSLIST_HEADER ListHead, _Inout_ PSLIST_ENTRY ListEntry);
+
+/// Any IRQL.
+USHORT NTAPI ExQueryDepthSList(_In_ PSLIST_HEADER SListHead);
+
+// ---- registry
+
+/// IRQL == PASSIVE_LEVEL.
+NTSTATUS NTAPI ZwOpenKey(_Out_ PHANDLE KeyHandle, _In_ ACCESS_MASK DesiredAccess,
+                         _In_ POBJECT_ATTRIBUTES ObjectAttributes);
+
+/// IRQL == PASSIVE_LEVEL.
+NTSTATUS NTAPI ZwQueryValueKey(_In_ HANDLE KeyHandle, _In_ PUNICODE_STRING ValueName,
+                               _In_ KEY_VALUE_INFORMATION_CLASS KeyValueInformationClass,
+                               _Out_opt_ PVOID KeyValueInformation, _In_ ULONG Length, _Out_ PULONG ResultLength);
 
 /// IRQL <= DISPATCH_LEVEL.
 void NTAPI ExFreePoolWithTag(PVOID P, _In_ ULONG Tag);

@@ -40,9 +40,12 @@ struct Fallible {
 constexpr auto FALLIBLE = std::to_array<Fallible>({
     {"EtwRegister", {S(STATUS_NO_MEMORY)}},
     {"EtwWrite", {S(STATUS_NO_MEMORY)}},
+    {"ExAllocatePool2", {}},
     {"ExAllocatePoolWithTag", {}},
     {"FltAllocateContext", {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_FLT_DELETING_OBJECT)}}, // CTX-02
     {"FltAllocateDeferredIoWorkItem", {}},
+    {"FltAllocateGenericWorkItem", {}},
+    {"FltAllocatePoolAlignedWithTag", {}},
     {"FltBuildDefaultSecurityDescriptor", {S(STATUS_INSUFFICIENT_RESOURCES)}},
     {"FltCreateCommunicationPort",
      {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_OBJECT_NAME_COLLISION), S(STATUS_FLT_DELETING_OBJECT)}}, // PORT-01
@@ -61,6 +64,7 @@ constexpr auto FALLIBLE = std::to_array<Fallible>({
     {"FltParseFileNameInformation", {S(STATUS_INVALID_PARAMETER)}},
     {"FltQueueDeferredIoWorkItem", {S(STATUS_FLT_NOT_SAFE_TO_POST_OPERATION), S(STATUS_FLT_DELETING_OBJECT)}},
     {"FltQueueDeferredIoWorkItem:TopLevelIrp", {}, false},
+    {"FltQueueGenericWorkItem", {S(STATUS_FLT_DELETING_OBJECT)}},
     {"FltRegisterFilter",
      {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_INVALID_PARAMETER), S(STATUS_FLT_NOT_INITIALIZED),
       S(STATUS_OBJECT_NAME_NOT_FOUND)}}, // REG-07
@@ -90,6 +94,8 @@ constexpr auto FALLIBLE = std::to_array<Fallible>({
     {"ZwOpenFile",
      {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_OBJECT_NAME_NOT_FOUND), S(STATUS_ACCESS_DENIED),
       S(STATUS_SHARING_VIOLATION)}},
+    {"ZwOpenKey", {S(STATUS_ACCESS_DENIED), S(STATUS_INVALID_HANDLE)}},
+    {"ZwQueryValueKey", {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_INVALID_HANDLE)}},
 });
 #undef S
 static_assert(std::ranges::is_sorted(FALLIBLE, {}, &Fallible::function));

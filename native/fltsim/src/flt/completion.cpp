@@ -107,7 +107,7 @@ void watch_unqueued(const std::shared_ptr<CallRecord> &call) {
         [weak] {
             KernelCall kernel("Filter Verifier");
             const auto late = weak.lock();
-            if (late && !late->queued && !late->given_back) {
+            if (late && !late->queued && !late->handed_on && !late->given_back) {
                 pended_unqueued(*late);
             }
         },

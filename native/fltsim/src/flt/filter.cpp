@@ -71,25 +71,31 @@ std::string references_left(const Filter &filter) {
     for (const auto &instance : filter.instances) {
         if (instance->rundown != 0) {
             text += ", " + std::to_string(instance->rundown) + " on instance " + describe(*instance) +
-                    " (FltObjectReference, or deferred work items whose routine has not returned)";
+                    " (FltObjectReference, or work items whose routine has not returned)";
         }
     }
     return text;
 }
 
-void report_item_leaks(const Filter &filter) {
-    auto &m = manager();
-    const bool last = m.filters.size() == 1;
-    std::erase_if(m.items, [&](const auto &entry) {
+/// Of either kind of work item.
+template <class Items> void report_left(Items &items, const Filter &filter, bool last, const char *what) {
+    std::erase_if(items, [&](const auto &entry) {
         const DeferredItem &item = entry.second;
         const bool its = item.last_filter == &filter || (last && !item.last_filter);
         if (!its || item.state != DeferredItem::State::Idle) {
             return false; // its routine has still to free it
         }
-        world().leak("filter " + narrow(filter.name) + ": a deferred work item was never freed (V4)");
-        m.memory.release(entry.first);
+        world().leak("filter " + narrow(filter.name) + ": a " + what + " work item was never freed (V4)");
+        manager().memory.release(entry.first);
         return true;
     });
+}
+
+void report_item_leaks(const Filter &filter) {
+    auto &m = manager();
+    const bool last = m.filters.size() == 1;
+    report_left(m.items, filter, last, "deferred");
+    report_left(m.generic_items, filter, last, "generic");
     if (last) {
         for (PSECURITY_DESCRIPTOR descriptor : m.descriptors) {
             world().leak("filter " + narrow(filter.name) + ": a security descriptor was never freed");

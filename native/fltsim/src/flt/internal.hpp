@@ -68,7 +68,7 @@ struct Instance {
     State state = State::Attaching;
     int running = 0; ///< pre- and post-operation callbacks executing
     int pended = 0; ///< operations that a callback of it has pended
-    int rundown = 0; ///< FltObjectReference, and accepted deferred work items until their routine returned [UNL-07]
+    int rundown = 0; ///< FltObjectReference, and accepted work items until their routine returned [UNL-05, UNL-07]
     int queued = 0; ///< accepted deferred work items whose routine has not returned
     ContextPlace place; ///< its own context
     std::list<Context *> contexts; ///< on files, streams, file objects and itself
@@ -179,6 +179,7 @@ struct CallRecord {
     const Thread *thread = nullptr; ///< that the callback runs in
     bool running = true; ///< the callback has not returned
     bool queued = false; ///< a deferred work item was accepted for it, or FltDoCompletionProcessingWhenSafe posted it
+    bool handed_on = false; ///< its callback has queued a generic work item, which may give it back [POST-19]
     bool given_back = false; ///< FltCompletePendedPostOperation was called
     // Of a pre-operation
     PFLT_POST_OPERATION_CALLBACK post = nullptr;
@@ -187,7 +188,7 @@ struct CallRecord {
     PFLT_CALLBACK_DATA_QUEUE_IO_CONTEXT cbdq_context = nullptr;
 };
 
-/// PFLT_DEFERRED_IO_WORKITEM
+/// PFLT_DEFERRED_IO_WORKITEM, PFLT_GENERIC_WORKITEM
 struct DeferredItem {
     enum class State { Idle, Queued, Running };
     State state = State::Idle;
@@ -222,6 +223,7 @@ struct FilterManager::Impl {
     std::map<OpenPlace::Key, std::shared_ptr<OpenPlace>> open_files; ///< whatever stream of theirs is open
     std::unordered_map<PFLT_CALLBACK_DATA, std::shared_ptr<CallRecord>> calls;
     std::map<PFLT_DEFERRED_IO_WORKITEM, DeferredItem> items;
+    std::map<PFLT_GENERIC_WORKITEM, DeferredItem> generic_items;
     std::map<PFLT_FILE_NAME_INFORMATION, NameRecord> names;
     std::set<PSECURITY_DESCRIPTOR> descriptors;
     std::list<std::shared_ptr<io::Operation>> operations; ///< those that are not completed

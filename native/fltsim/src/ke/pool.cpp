@@ -178,6 +178,8 @@ void Pool::release(const char *api, void *user, uint32_t tag) {
         bugcheck("V20 pool: paged pool above APC_LEVEL", api, describe(user, block) + ": freed at DISPATCH_LEVEL");
     }
     check_guards(api, static_cast<unsigned char *>(user), block);
+    ke::check_no_resource(api, user, block.bytes);
+    ke::check_no_lookaside(api, user, block.bytes);
     std::memset(user, FILL_FREED, block.bytes);
     ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);
     block.freed = true;
@@ -259,6 +261,8 @@ void report_leaks() {
         references.file->dereference();
     }
     state.references.clear();
+    ke::report_resource_leaks();
+    ke::report_lookaside_leaks();
     state.pool->report_leaks();
 }
 
@@ -275,8 +279,50 @@ FLTSIM_KERNEL PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T Numbe
     return pool::allocate("ExAllocatePoolWithTag", PoolType, NumberOfBytes, Tag);
 }
 
-/// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL. Tag 0 (ExFreePool) frees whatever the tag.
+/// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL. Tag 0 frees whatever the tag.
 FLTSIM_KERNEL void NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag) {
     KernelCall call("ExFreePoolWithTag", DISPATCH_LEVEL);
     pool::release("ExFreePoolWithTag", P, Tag);
+}
+
+/// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL. Frees whatever the tag.
+FLTSIM_KERNEL void NTAPI ExFreePool(PVOID P) {
+    KernelCall call("ExFreePool", DISPATCH_LEVEL);
+    pool::release("ExFreePool", P, 0);
+}
+
+/// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL. Zeroed unless POOL_FLAG_UNINITIALIZED is set. Null when the fault switch fires.
+FLTSIM_KERNEL PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag) {
+    constexpr const char *kApi = "ExAllocatePool2";
+    KernelCall call(kApi, DISPATCH_LEVEL);
+    constexpr POOL_FLAGS kKinds = POOL_FLAG_NON_PAGED | POOL_FLAG_NON_PAGED_EXECUTE | POOL_FLAG_PAGED;
+    constexpr POOL_FLAGS kKnown = kKinds | POOL_FLAG_USE_QUOTA | POOL_FLAG_UNINITIALIZED | POOL_FLAG_CACHE_ALIGNED;
+    if ((Flags & ~kKnown) != 0) {
+        unmodelled(kApi, "Flags " + std::to_string(Flags));
+    }
+    POOL_TYPE type = NonPagedPoolNx;
+    switch (Flags & kKinds) {
+    case POOL_FLAG_NON_PAGED:
+        break;
+    case POOL_FLAG_NON_PAGED_EXECUTE:
+        type = NonPagedPoolExecute;
+        break;
+    case POOL_FLAG_PAGED:
+        type = PagedPool;
+        break;
+    default:
+        bugcheck("V20 pool: flags", kApi,
+                 "exactly one of POOL_FLAG_NON_PAGED, _NON_PAGED_EXECUTE and _PAGED is needed");
+    }
+    if ((Flags & POOL_FLAG_CACHE_ALIGNED) != 0) {
+        type = static_cast<POOL_TYPE>(type | NonPagedPoolCacheAligned);
+    }
+    if (fault(kApi)) {
+        return nullptr;
+    }
+    void *const block = pool::allocate(kApi, type, NumberOfBytes, Tag);
+    if (block != nullptr && (Flags & POOL_FLAG_UNINITIALIZED) == 0) {
+        std::memset(block, 0, NumberOfBytes);
+    }
+    return block;
 }

@@ -5,10 +5,12 @@
 // Invariants: a world's state is touched under its model lock, a thread's by the thread itself.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "core/world.hpp"
@@ -50,18 +52,42 @@ struct Waiter {
     bool satisfied = false;
 };
 
+/// A thread that waits for an ERESOURCE. On that thread's stack; it is its own wake channel.
+struct ResourceWaiter {
+    uint64_t thread = 0; ///< its id
+    bool exclusive = false;
+    bool granted = false;
+};
+
+/// An ERESOURCE between ExInitializeResourceLite and ExDeleteResourceLite: who owns it, by thread id, and how many times.
+struct Resource {
+    uint64_t exclusive = 0; ///< the one owner, or 0
+    std::map<uint64_t, uint32_t> owners; ///< shared, or that one
+    std::deque<ResourceWaiter *> waiters; ///< first come first
+};
+
 struct WorldState {
     WorldState();
     ~WorldState();
     std::unique_ptr<pool::Pool> pool;
     std::map<const void *, PointerReferences> references; ///< by PFILE_OBJECT
     std::map<const void *, std::deque<Waiter *>> waiters; ///< by object, first come first
+    std::map<const void *, Resource> resources; ///< by PERESOURCE
+    std::set<const void *> lookasides; ///< by PGENERAL_LOOKASIDE: those that were initialised and not deleted
     std::vector<Thread *> system_threads; ///< made by PsCreateSystemThread and not ended
     std::unique_ptr<Trace> trace;
 };
 
 /// A kernel timeout (negative: relative, else system time; 100 ns) as interrupt time.
 uint64_t deadline_of(int64_t timeout_100ns);
+
+/// Stops the world when a live resource is in memory that is about to be freed.
+void check_no_resource(const char *api, const void *memory, size_t bytes);
+/// For when the last driver's image is unloaded: reports those that were never deleted, and forgets them.
+void report_resource_leaks();
+/// The same for lookaside lists.
+void check_no_lookaside(const char *api, const void *memory, size_t bytes);
+void report_lookaside_leaks();
 
 /// Of the current world. Model lock held.
 WorldState &world_state();
