@@ -34,6 +34,7 @@ interface TestDriver {
 const drivers: readonly TestDriver[] = [
   { name: 'seh', source: 'seh.c' },
   { name: 'passthrough', source: 'passthrough.c' },
+  { name: 'pender', source: 'pender.c' },
   { name: 'swapper', source: 'swapper.c' },
   { name: 'unmodelled', source: 'unmodelled.c' },
   { name: 'contexts', source: 'contexts.c' },

@@ -69,6 +69,20 @@ test('a filter with contexts of streams and volumes is driven, and told what it 
   expect(JSON.stringify(forgotten['leaks'])).toMatch(/[0-9]+ stream context\(s\) were not released \(V10\)/)
 })
 
+test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
+  'a filter that pends pre-operations in a cancel-safe queue is driven: %j',
+  (args: string[]) => {
+    const { status, stdout } = host(image('pender'), '--json', ...args)
+    expect(status).toBe(0)
+    const document = JSON.parse(stdout) as { readonly history: readonly string[] }
+    expect(document).toMatchObject({ ok: true, leaks: [] })
+    const count = (text: string): number => document.history.filter((line) => line.includes(text)).length
+    expect(count('in the queue of pender')).toBeGreaterThan(20)
+    expect(count('given back to the pre-operation of pender')).toBeGreaterThan(0)
+    expect(count('completed by the pre-operation of pender')).toBeGreaterThan(0)
+  },
+)
+
 test('a driver that is no filter is told from one', () => {
   expect(host(image('seh'))).toMatchObject({ status: 5, stdout: '' })
   expect(host(image('seh')).stderr).toContain('registered no filter')
