@@ -9,7 +9,7 @@
 //   npm run coverage -- --thresholds fails for the thresholds alone: a line that a race has to run may be run today and not tomorrow
 //
 // The command fails when the driver is below the thresholds, or when a line of it that nothing runs has no reason in test/coverage/not-run.md.
-// It also writes build/coverage/tests-of-lines.json, from which `npm run mutants` takes the tests that cover a change.
+// Without --thresholds it also writes build/coverage/tests-of-lines.json, from which `npm run mutants` takes the tests that cover a change.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -191,15 +191,11 @@ await runMain(async () => {
   console.log(`minipend coverage: running ${names.length} native tests`)
   await runAll(build, names)
   console.log('minipend coverage: reading what they ran')
-  await collectTestsOfLines(build, names)
+  if (!onlyThresholds) await collectTestsOfLines(build, names)
   const merged = path.join(build.directory, 'all.profdata')
-  profdata([
-    'merge',
-    '-sparse',
-    '-o',
-    merged,
-    ...names.map((name) => path.join(profilesOf(build), `${name}.profdata`)).filter(existsSync),
-  ])
+  const raw = readdirSync(profilesOf(build)).filter((file) => file.endsWith('.profraw'))
+  writeFileSync(`${merged}.list`, raw.map((file) => path.join(profilesOf(build), file)).join('\n'))
+  profdata(['merge', '-sparse', '-o', merged, `--input-files=${merged}.list`])
 
   const driver = nativeFiles(merged, build.driverImage, 'driver/')
   const total = sum('driver', driver)

@@ -6,7 +6,7 @@
 //   npm test -- ARGUMENT...  vitest alone, with these arguments: a file, -t NAME, --watch
 //
 // The native tests (test/native) are the driver and the model in C++: hostile callers, races, failing calls. One line for each area, then the list of callers
-// (test/native/callers.mjs) with what became of each. MINIPEND_RACE_SEEDS says with how many seeds a race is played: 300 unless it is set, in `.ci/run native` 100,000.
+// (test/native/callers.mjs) with what became of each. MINIPEND_RACE_SEEDS says with how many seeds a race is played: 300 unless it is set, 6,000 in `.ci/run native`.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
