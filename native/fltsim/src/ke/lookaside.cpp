@@ -128,7 +128,7 @@ FLTSIM_KERNEL void NTAPI ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookas
 }
 
 /// Any IRQL. Null when the list is empty.
-FLTSIM_KERNEL PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead) {
+FLTSIM_KERNEL_OF_HEADERS PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead) {
     constexpr const char *kApi = "ExpInterlockedPopEntrySList";
     KernelCall call(kApi, HIGH_LEVEL);
     check_aligned(kApi, ListHead);
@@ -140,7 +140,8 @@ FLTSIM_KERNEL PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(PSLIST_HEADER ListH
 }
 
 /// Any IRQL. Returns what was first before.
-FLTSIM_KERNEL PSLIST_ENTRY NTAPI ExpInterlockedPushEntrySList(PSLIST_HEADER ListHead, PSLIST_ENTRY ListEntry) {
+FLTSIM_KERNEL_OF_HEADERS PSLIST_ENTRY NTAPI ExpInterlockedPushEntrySList(PSLIST_HEADER ListHead,
+                                                                         PSLIST_ENTRY ListEntry) {
     constexpr const char *kApi = "ExpInterlockedPushEntrySList";
     KernelCall call(kApi, HIGH_LEVEL);
     check_aligned(kApi, ListHead);
@@ -152,7 +153,7 @@ FLTSIM_KERNEL PSLIST_ENTRY NTAPI ExpInterlockedPushEntrySList(PSLIST_HEADER List
 }
 
 /// Any IRQL.
-FLTSIM_KERNEL USHORT NTAPI ExQueryDepthSList(PSLIST_HEADER SListHead) {
+FLTSIM_KERNEL_OF_HEADERS USHORT NTAPI ExQueryDepthSList(PSLIST_HEADER SListHead) {
     constexpr const char *kApi = "ExQueryDepthSList";
     KernelCall call(kApi, HIGH_LEVEL);
     check_aligned(kApi, SListHead);

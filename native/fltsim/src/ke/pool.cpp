@@ -271,7 +271,7 @@ void report_leaks() {
 using namespace fltsim;
 
 /// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL. Null when the fault switch fires.
-FLTSIM_KERNEL PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag) {
+FLTSIM_KERNEL_OF_HEADERS PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag) {
     KernelCall call("ExAllocatePoolWithTag", DISPATCH_LEVEL);
     if (fault("ExAllocatePoolWithTag")) {
         return nullptr;
@@ -286,7 +286,7 @@ FLTSIM_KERNEL void NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag) {
 }
 
 /// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL. Frees whatever the tag.
-FLTSIM_KERNEL void NTAPI ExFreePool(PVOID P) {
+FLTSIM_KERNEL_OF_HEADERS void NTAPI ExFreePool(PVOID P) {
     KernelCall call("ExFreePool", DISPATCH_LEVEL);
     pool::release("ExFreePool", P, 0);
 }
