@@ -10,7 +10,7 @@ import path from 'node:path'
 
 import * as paths from './paths.mjs'
 import { testsOptions } from './build.mjs'
-import { BuildProblem } from './toolchain.mjs'
+import { BuildProblem, checkToolchain } from './toolchain.mjs'
 
 export const llvmMajor = 19
 
@@ -60,7 +60,9 @@ export function output(command, args, options = {}) {
 /** Prepares that build; then it is known how the driver is compiled. */
 export function configureTests({ directory, options }) {
   if (!existsSync(path.join(directory, 'CMakeCache.txt'))) {
-    const common = ['-DMINIPEND_TESTS=ON', '-DCMAKE_EXPORT_COMPILE_COMMANDS=ON']
+    // Named first: otherwise CMake takes the one that goes with the C compiler. Named again, the last one counts.
+    const common = [`-DCMAKE_CXX_COMPILER=${checkToolchain().cxx}`, '-DMINIPEND_TESTS=ON']
+    common.push('-DCMAKE_EXPORT_COMPILE_COMMANDS=ON')
     output('cmake', ['-S', paths.nativeDir, '-B', directory, ...common, ...options])
   }
 }
