@@ -168,6 +168,7 @@ TEST(cancelled_in_the_queue_and_before_it) {
         const auto early = bench.operation(IRP_MJ_WRITE);
         early->cancel_requested = true;
         CHECK_EQ(bench.send(early), STATUS_CANCELLED);
+        CHECK_EQ(pender.inserted, STATUS_SUCCESS); // what CbdqInsertIo returned [CANC-02]
         CHECK_EQ(pender.queue.completed_cancelled, 2);
         CHECK(!pender.give_next_back());
     });

@@ -152,12 +152,12 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltCbdqInsertIo(PFLT_CALLBACK_DATA_QUEUE Cbdq, PFL
     if (call->cbdq != nullptr) {
         bugcheck("CANC-02 queued twice", kApi, describe(*call->operation) + " is in a callback data queue already");
     }
+    NTSTATUS status;
     {
         const QueueLock lock(queue, kApi);
         if (queue.Flags != kEnabled) {
             return STATUS_FLT_CBDQ_DISABLED;
         }
-        NTSTATUS status;
         {
             DriverCall driver("CbdqInsertIo");
             status = queue.InsertIo(&queue, Cbd, InsertContext);
@@ -179,7 +179,7 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltCbdqInsertIo(PFLT_CALLBACK_DATA_QUEUE Cbdq, PFL
         }
     }
     cancel(call, queue);
-    return STATUS_PENDING;
+    return status;
 }
 
 /// Takes the operation out that Context was given for; null when its cancellation has been faster, or it was taken out already.

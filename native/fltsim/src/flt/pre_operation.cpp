@@ -139,7 +139,7 @@ bool wants_post(FLT_PREOP_CALLBACK_STATUS status) {
 }
 
 /// What follows from an answer, however it was given. The callback data is gone.
-Outcome take_answer(const CallRecord &call, PFLT_POST_OPERATION_CALLBACK post, PreAnswer answer) {
+Outcome take_answer(const CallRecord &call, PreAnswer answer) {
     const auto &operation = call.operation;
     const auto &instance = call.instance;
     if (!wants_post(answer.status) && answer.context != nullptr) {
@@ -149,7 +149,7 @@ Outcome take_answer(const CallRecord &call, PFLT_POST_OPERATION_CALLBACK post, P
     }
     Frame frame;
     frame.instance = instance;
-    frame.post = post;
+    frame.post = call.post;
     frame.iopb = call.before;
     switch (answer.status) {
     case FLT_PREOP_SUCCESS_NO_CALLBACK:
@@ -159,10 +159,10 @@ Outcome take_answer(const CallRecord &call, PFLT_POST_OPERATION_CALLBACK post, P
         frame.synchronize = operation->form == io::Form::Irp; // otherwise the same as SUCCESS_WITH_CALLBACK [SYNC-01]
         [[fallthrough]];
     case FLT_PREOP_SUCCESS_WITH_CALLBACK:
-        if (!post && reading<CallbackWithoutPost>() == CallbackWithoutPost::Ignored) {
+        if (!call.post && reading<CallbackWithoutPost>() == CallbackWithoutPost::Ignored) {
             return Outcome::GoOn;
         }
-        if (!post) {
+        if (!call.post) {
             bad_pre("F5/66 no post-operation registered", *operation, *instance,
                     "the return value asks for a post-operation callback, but none is registered [PRE-02]");
         }
@@ -193,14 +193,14 @@ Outcome take_answer(const CallRecord &call, PFLT_POST_OPERATION_CALLBACK post, P
 }
 
 /// The callback has returned FLT_PREOP_PENDING.
-Outcome hold(const std::shared_ptr<CallRecord> &call, PFLT_POST_OPERATION_CALLBACK post) {
+Outcome hold(const std::shared_ptr<CallRecord> &call) {
     io::Operation &operation = *call->operation;
     if (operation.form != io::Form::Irp) {
         bad_pre("V8 pre-operation return value", operation, *call->instance,
                 "only IRP-based operations can be pended [PRE-03]");
     }
     if (call->answer) { // before the callback returned; the data is gone already
-        return take_answer(*call, post, *call->answer);
+        return take_answer(*call, *call->answer);
     }
     operation.state = io::Operation::State::PendedPre;
     ++call->instance->pended;
@@ -241,7 +241,7 @@ Outcome run_pre(const std::shared_ptr<io::Operation> &operation, const std::shar
             bad_pre("V9 completion context", *operation, *instance,
                     "a completion context was set with FLT_PREOP_PENDING; it goes to FltCompletePendedPreOperation");
         }
-        return hold(call, call->post);
+        return hold(call);
     }
     if (call->queued || call->cbdq || call->answer) {
         bad_pre("PRE-06 queued, but not pended", *operation, *instance,
@@ -250,7 +250,7 @@ Outcome run_pre(const std::shared_ptr<io::Operation> &operation, const std::shar
     }
     take_parameters(*call);
     close_call(*call, "pre-operation");
-    return take_answer(*call, entry.post, answer);
+    return take_answer(*call, answer);
 }
 
 /// PRE-06, X07.
@@ -342,5 +342,5 @@ FLTSIM_KERNEL VOID FLTAPI FltCompletePendedPreOperation(PFLT_CALLBACK_DATA Callb
     --call->instance->pended;
     world().note(describe(*operation) + ": given back to the pre-operation of " + describe(*call->instance));
     world().wake(call->instance.get());
-    go_down(operation, take_answer(*call, call->post, answer), call->instance->altitude);
+    go_down(operation, take_answer(*call, answer), call->instance->altitude);
 }
