@@ -33,6 +33,9 @@ interface TestDriver {
 
 const drivers: readonly TestDriver[] = [
   { name: 'seh', source: 'seh.c' },
+  { name: 'keeper', source: 'keeper.c' },
+  { name: 'keeper-forgets', source: 'keeper.c', compile: ['-DFORGETS'] },
+  { name: 'keeper-frees', source: 'keeper.c', compile: ['-DFREES'] },
   { name: 'passthrough', source: 'passthrough.c' },
   { name: 'pender', source: 'pender.c' },
   { name: 'swapper', source: 'swapper.c' },

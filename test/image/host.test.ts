@@ -83,6 +83,34 @@ test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
   },
 )
 
+test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
+  'a filter with tables, lists, resources, work items, cancel routines and parameters keeps the score: %j',
+  (args: string[]) => {
+    const { status, stdout } = host(image('keeper'), '--json', ...args)
+    expect(status).toBe(0)
+    const document = JSON.parse(stdout) as { readonly history: readonly string[] }
+    expect(document).toMatchObject({ ok: true, leaks: [] })
+    const said = /keeper at (\d+): (\d+) kinds, (\d+) of (\d+) seen, (\d+) held/.exec(document.history.join('\n'))
+    const [, altitude, kinds, counted, seen, held] = said ?? []
+    expect(altitude).toBe(args.includes('above') ? '141100' : '385100')
+    expect(Number(kinds)).toBeGreaterThan(4)
+    expect(Number(counted)).toBeGreaterThan(100)
+    expect(counted).toBe(seen)
+    expect(Number(held)).toBeGreaterThan(0)
+    expect(document.history.join('\n')).toContain('generic work item queued for filter keeper')
+  },
+)
+
+test('what that filter leaves, and what it frees behind its table, is found', () => {
+  const forgotten = JSON.stringify(JSON.parse(host(image('keeper-forgets'), '--json').stdout))
+  expect(forgotten).toMatch(/lookaside list \w+ was never deleted/)
+  expect(forgotten).toMatch(/pool tag 'Keep': [0-9]+ blocks/)
+  const { status, stderr } = host(image('keeper-frees'))
+  expect(status).toBe(6)
+  expect(stderr).toContain('GENERIC TABLE element freed')
+  expect(stderr).toContain('keeper-frees.sys!FreeAll+')
+})
+
 test('a driver that is no filter is told from one', () => {
   expect(host(image('seh'))).toMatchObject({ status: 5, stdout: '' })
   expect(host(image('seh')).stderr).toContain('registered no filter')

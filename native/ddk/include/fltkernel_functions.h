@@ -77,6 +77,16 @@ PFLT_CALLBACK_DATA FLTAPI FltCbdqRemoveIo(_Inout_ PFLT_CALLBACK_DATA_QUEUE Cbdq,
 /// The result must be looked at.
 PFLT_CALLBACK_DATA FLTAPI FltCbdqRemoveNextIo(_Inout_ PFLT_CALLBACK_DATA_QUEUE Cbdq, _In_opt_ PVOID PeekContext);
 
+/// IRQL <= DISPATCH_LEVEL.
+NTSTATUS FLTAPI FltSetCancelCompletion(_In_ PFLT_CALLBACK_DATA CallbackData,
+                                       _In_ PFLT_COMPLETE_CANCELED_CALLBACK CanceledCallback);
+
+/// IRQL <= DISPATCH_LEVEL. The result must be looked at.
+NTSTATUS FLTAPI FltClearCancelCompletion(_In_ PFLT_CALLBACK_DATA CallbackData);
+
+/// Any IRQL.
+BOOLEAN FLTAPI FltIsIoCanceled(_In_ PFLT_CALLBACK_DATA CallbackData);
+
 /// Any IRQL.
 BOOLEAN FLTAPI FltDoCompletionProcessingWhenSafe(_In_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS FltObjects,
                                                  _In_opt_ PVOID CompletionContext, _In_ FLT_POST_OPERATION_FLAGS Flags,
@@ -206,6 +216,49 @@ void FLTAPI FltGetContexts(_In_ PCFLT_RELATED_OBJECTS FltObjects, _In_ FLT_CONTE
 /// IRQL <= APC_LEVEL.
 void FLTAPI FltReleaseContexts(_In_ PFLT_RELATED_CONTEXTS Contexts);
 
+// ---- transactions
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltSetTransactionContext(_In_ PFLT_INSTANCE Instance, _In_ PKTRANSACTION Transaction,
+                                         _In_ FLT_SET_CONTEXT_OPERATION Operation, _In_ PFLT_CONTEXT NewContext,
+                                         _Out_opt_ PFLT_CONTEXT *OldContext);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltGetTransactionContext(_In_ PFLT_INSTANCE Instance, _In_ PKTRANSACTION Transaction,
+                                         _Out_ PFLT_CONTEXT *Context);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltDeleteTransactionContext(_In_ PFLT_INSTANCE Instance, _In_ PKTRANSACTION Transaction,
+                                            _Out_opt_ PFLT_CONTEXT *OldContext);
+
+/// IRQL <= APC_LEVEL. The result must be looked at.
+NTSTATUS FLTAPI FltEnlistInTransaction(_In_ PFLT_INSTANCE Instance, _In_ PKTRANSACTION Transaction,
+                                       _In_ PFLT_CONTEXT TransactionContext, _In_ NOTIFICATION_MASK NotificationMask);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltRollbackEnlistment(_In_ PFLT_INSTANCE Instance, _In_ PKTRANSACTION Transaction,
+                                      _In_opt_ PFLT_CONTEXT TransactionContext);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltPrePrepareComplete(_In_ PFLT_INSTANCE Instance, _In_ PKTRANSACTION Transaction,
+                                      _In_opt_ PFLT_CONTEXT TransactionContext);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltPrepareComplete(_In_ PFLT_INSTANCE Instance, _In_ PKTRANSACTION Transaction,
+                                   _In_opt_ PFLT_CONTEXT TransactionContext);
+
+/// IRQL == PASSIVE_LEVEL.
+NTSTATUS FLTAPI FltCommitComplete(_In_ PFLT_INSTANCE Instance, _In_ PKTRANSACTION Transaction,
+                                  _In_opt_ PFLT_CONTEXT TransactionContext);
+
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltCommitFinalizeComplete(_In_ PFLT_INSTANCE Instance, _In_ PKTRANSACTION Transaction,
+                                          _In_opt_ PFLT_CONTEXT TransactionContext);
+
+/// IRQL == PASSIVE_LEVEL.
+NTSTATUS FLTAPI FltRollbackComplete(_In_ PFLT_INSTANCE Instance, _In_ PKTRANSACTION Transaction,
+                                    _In_opt_ PFLT_CONTEXT TransactionContext);
+
 // ---- names
 
 /// IRQL <= APC_LEVEL. The result must be looked at.
@@ -288,7 +341,7 @@ void FLTAPI FltReleaseResource(_Inout_ PERESOURCE Resource);
 
 // ---- pool
 
-/// IRQL <= APC_LEVEL.
+/// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL.
 PVOID FLTAPI FltAllocatePoolAlignedWithTag(_In_ PFLT_INSTANCE Instance, _In_ POOL_TYPE PoolType,
                                            _In_ SIZE_T NumberOfBytes, _In_ ULONG Tag);
 

@@ -7,6 +7,7 @@
 #include "ntdef.h"
 #include "ntstatus.h"
 #include "wdm_functions.h"
+#include "wdm_tables.h"
 #include "wdm_atomic.h"
 #include "wdm_inline.h"
 #include "wdm_trace.h"

@@ -163,6 +163,7 @@ NTSTATUS Driver::entry(PDRIVER_OBJECT object) {
     registration.InstanceQueryTeardownCallback = with_query_teardown ? on_query : nullptr;
     registration.InstanceTeardownStartCallback = on_start;
     registration.InstanceTeardownCompleteCallback = on_complete;
+    registration.TransactionNotificationCallback = transaction;
     NTSTATUS status = FltRegisterFilter(object, &registration, &filter);
     if (NT_SUCCESS(status) && after_register) {
         status = after_register();

@@ -42,6 +42,7 @@ class Driver {
     std::function<NTSTATUS(ULONG)> unload;
     std::function<NTSTATUS()> after_register; ///< between FltRegisterFilter and FltStartFiltering
     std::vector<FLT_CONTEXT_REGISTRATION> contexts;
+    PFLT_TRANSACTION_NOTIFICATION_CALLBACK transaction = nullptr;
     bool with_query_teardown = true;
     bool with_unload = true;
     bool with_post = true;

@@ -8,16 +8,19 @@
 using namespace fltsim;
 using namespace fltsim::flt;
 
-/// IRQL <= APC_LEVEL. Aligned to 64 bytes, which is more than a device here asks for. Null when the fault switch fires.
+/// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL. Aligned to 64 bytes, which is more than a device here asks for, and for 0 bytes that many. Null when
+/// the fault switch fires.
 FLTSIM_KERNEL PVOID FLTAPI FltAllocatePoolAlignedWithTag(PFLT_INSTANCE Instance, POOL_TYPE PoolType,
                                                          SIZE_T NumberOfBytes, ULONG Tag) {
     constexpr const char *kApi = "FltAllocatePoolAlignedWithTag";
-    KernelCall call(kApi, APC_LEVEL);
+    KernelCall call(kApi, DISPATCH_LEVEL);
     instance_of(Instance, kApi);
     if (fault(kApi)) {
         return nullptr;
     }
-    return pool::allocate(kApi, static_cast<POOL_TYPE>(PoolType | NonPagedPoolCacheAligned), NumberOfBytes, Tag);
+    constexpr SIZE_T kAlignment = 64;
+    return pool::allocate(kApi, static_cast<POOL_TYPE>(PoolType | NonPagedPoolCacheAligned),
+                          NumberOfBytes != 0 ? NumberOfBytes : kAlignment, Tag, pool::Origin::FilterManager);
 }
 
 /// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL.
@@ -25,5 +28,5 @@ FLTSIM_KERNEL VOID FLTAPI FltFreePoolAlignedWithTag(PFLT_INSTANCE Instance, PVOI
     constexpr const char *kApi = "FltFreePoolAlignedWithTag";
     KernelCall call(kApi, DISPATCH_LEVEL);
     instance_of(Instance, kApi);
-    pool::release(kApi, Buffer, Tag);
+    pool::release(kApi, Buffer, Tag, pool::Origin::FilterManager);
 }

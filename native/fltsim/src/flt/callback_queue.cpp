@@ -149,6 +149,10 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltCbdqInsertIo(PFLT_CALLBACK_DATA_QUEUE Cbdq, PFL
     if (call->kind != CallRecord::Kind::Pre || call->operation->form != io::Form::Irp) {
         bugcheck("CANC-01 not a pre-operation of an IRP", kApi, describe(*call->operation));
     }
+    if (call->cancel_completion != nullptr) {
+        bugcheck("CANC-05 cancel routine and queue", kApi,
+                 describe(*call->operation) + " has a cancel routine: FltClearCancelCompletion comes first");
+    }
     if (call->cbdq != nullptr) {
         bugcheck("CANC-02 queued twice", kApi, describe(*call->operation) + " is in a callback data queue already");
     }

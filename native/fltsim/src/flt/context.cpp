@@ -4,7 +4,8 @@
 // memory, references and links. What a driver hangs where is in context_places.cpp.
 //
 // Invariants: a link holds one reference of its own; the cleanup callback runs exactly once, after the last reference; the
-// memory is poisoned then. Over-release is F5/6D while linked and F5/6E after it was freed, as on the real system [CTX-07].
+// memory is poisoned then. A driver may have that memory come from a routine of its own: then a header of the Filter Manager's is before the body, and
+// another routine of the driver gets both back in the end. Over-release is F5/6D while linked and F5/6E after it was freed, as on the real system [CTX-07].
 
 #include "flt/internal.hpp"
 
@@ -12,11 +13,52 @@
 #include <cstring>
 
 #include "core/faults.hpp"
+#include "core/fill.hpp"
 #include "fs/file_system.hpp"
+#include "ke/pool.hpp"
 
 namespace fltsim::flt {
 
 namespace {
+
+/// What is the Filter Manager's of memory that the driver allocates. Nothing is kept there: it shows who writes before the body.
+constexpr size_t kHeader = 64;
+constexpr unsigned char kHeaderFill = 0xA6;
+
+void *header_of(const Context &context) {
+    return static_cast<unsigned char *>(context.body) - kHeader;
+}
+
+void check_header(const Context &context, const char *api) {
+    void *const header = header_of(context);
+    if (pool::is_freed(header) || !is_filled(static_cast<unsigned char *>(header), kHeader, kHeaderFill)) {
+        bugcheck("CTX header of a context", api,
+                 "the memory before the context was overwritten, or the driver has freed what its "
+                 "ContextAllocateCallback gave");
+    }
+}
+
+/// By the driver's routine; null without memory.
+void *allocate_by(PFLT_CONTEXT_ALLOCATE_CALLBACK allocate, POOL_TYPE pool, SIZE_T bytes, FLT_CONTEXT_TYPE type) {
+    constexpr const char *kApi = "FltAllocateContext";
+    constexpr uintptr_t kAlignment = 16;
+    void *memory;
+    {
+        DriverCall driver("context allocate callback");
+        memory = allocate(pool, bytes + kHeader, type);
+    }
+    if (memory == nullptr) {
+        return nullptr;
+    }
+    void *const body = static_cast<unsigned char *>(memory) + kHeader;
+    if (reinterpret_cast<uintptr_t>(memory) % kAlignment != 0 || manager().contexts.contains(body)) {
+        bugcheck("CTX memory for a context", kApi,
+                 "ContextAllocateCallback returned memory that is not aligned to 16 bytes, or is that of another "
+                 "context");
+    }
+    std::memset(memory, kHeaderFill, kHeader);
+    return body;
+}
 
 void destroy(Context *context) {
     if (context->cleanup) {
@@ -25,6 +67,15 @@ void destroy(Context *context) {
     }
     auto &m = manager();
     void *body = context->body;
+    if (const auto free = context->free) {
+        const FLT_CONTEXT_TYPE type = context->type;
+        void *const memory = header_of(*context);
+        check_header(*context, "FltReleaseContext");
+        m.contexts.erase(body);
+        DriverCall driver("context free callback");
+        free(memory, type);
+        return;
+    }
     m.contexts.erase(body);
     m.memory.release(body);
 }
@@ -41,6 +92,8 @@ const char *name_of(FLT_CONTEXT_TYPE type) {
         return "stream";
     case FLT_STREAMHANDLE_CONTEXT:
         return "stream-handle";
+    case FLT_TRANSACTION_CONTEXT:
+        return "transaction";
     default:
         return "other";
     }
@@ -144,7 +197,9 @@ void report_context_leaks(const Filter &filter) {
             return false;
         }
         ++leaked[entry.second->type];
-        m.memory.release(entry.first);
+        if (!entry.second->free) { // else it is the driver's, and its pool's leak too
+            m.memory.release(entry.first);
+        }
         return true;
     });
     for (const auto &[type, count] : leaked) {
@@ -220,13 +275,22 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltAllocateContext(PFLT_FILTER Filter, FLT_CONTEXT
     if (fits == filter->contexts.end() || ContextSize > MAXUSHORT || (ContextType == FLT_VOLUME_CONTEXT && paged)) {
         return STATUS_FLT_CONTEXT_ALLOCATION_NOT_FOUND;
     }
+    const ContextDefinition definition = *fits;
+    void *own = nullptr;
+    if (definition.allocate) {
+        own = allocate_by(definition.allocate, PoolType, ContextSize, ContextType);
+        if (own == nullptr) {
+            return STATUS_INSUFFICIENT_RESOURCES;
+        }
+    }
     auto context = std::make_unique<Context>();
     context->filter = filter.get();
     context->type = ContextType;
     context->size = ContextSize;
     context->paged = paged;
-    context->cleanup = fits->cleanup;
-    context->body = manager().memory.allocate(std::max<size_t>(ContextSize, 1), "context", 0xCC);
+    context->cleanup = definition.cleanup;
+    context->free = definition.free;
+    context->body = own ? own : manager().memory.allocate(std::max<size_t>(ContextSize, 1), "context", 0xCC);
     *ReturnedContext = context->body;
     manager().contexts[context->body] = std::move(context);
     return STATUS_SUCCESS;

@@ -25,6 +25,8 @@ struct ContextDefinition {
     PFLT_CONTEXT_CLEANUP_CALLBACK cleanup = nullptr;
     SIZE_T size = 0;
     bool variable = false;
+    PFLT_CONTEXT_ALLOCATE_CALLBACK allocate = nullptr; ///< the driver's own memory: this and `free`, or neither
+    PFLT_CONTEXT_FREE_CALLBACK free = nullptr;
 };
 
 /// What contexts hang on: an instance, an open file object, a stream, a file, a volume.
@@ -43,6 +45,8 @@ struct Context {
     ContextPlace *place = nullptr; ///< where it hangs; that link holds one of the references
     Instance *instance = nullptr; ///< whose link; null for a volume's
     void *body = nullptr;
+    PFLT_CONTEXT_FREE_CALLBACK free =
+        nullptr; ///< of memory that the driver's own routine allocated: the header and the body
 };
 
 /// A stream or a file, while file objects of it are between IRP_MJ_CREATE and IRP_MJ_CLOSE.

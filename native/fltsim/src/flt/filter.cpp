@@ -49,18 +49,25 @@ NTSTATUS copy_operations(Filter &filter, const FLT_OPERATION_REGISTRATION *entry
 }
 
 NTSTATUS copy_contexts(Filter &filter, const FLT_CONTEXT_REGISTRATION *entry) {
-    std::map<FLT_CONTEXT_TYPE, std::pair<int, int>> counts; // fixed, variable
+    struct Count {
+        int fixed = 0;
+        int variable = 0;
+        int own_memory = 0;
+    };
+    std::map<FLT_CONTEXT_TYPE, Count> counts;
     for (; entry && entry->ContextType != FLT_CONTEXT_END; ++entry) {
-        if (entry->ContextAllocateCallback || entry->ContextFreeCallback) {
-            unmodelled("FltRegisterFilter", "context allocate and free callbacks");
+        const bool own_memory = entry->ContextAllocateCallback != nullptr; // then Size and PoolTag do not count
+        if (own_memory != (entry->ContextFreeCallback != nullptr)) {
+            unmodelled("FltRegisterFilter", "one of ContextAllocateCallback and ContextFreeCallback without the other");
         }
-        const bool variable = entry->Size == FLT_VARIABLE_SIZED_CONTEXTS;
-        auto &[fixed, variables] = counts[entry->ContextType];
-        if (++(variable ? variables : fixed) > (variable ? 1 : 3)) {
+        const bool variable = own_memory || entry->Size == FLT_VARIABLE_SIZED_CONTEXTS;
+        auto &[fixed, variables, own] = counts[entry->ContextType];
+        if (++(own_memory ? own : variable ? variables : fixed) > (variable ? 1 : 3) || (own && (fixed || variables))) {
             return STATUS_FLT_INVALID_CONTEXT_REGISTRATION; // REG-06
         }
-        filter.contexts.push_back(
-            {entry->ContextType, entry->Flags, entry->ContextCleanupCallback, variable ? 0 : entry->Size, variable});
+        filter.contexts.push_back({entry->ContextType, entry->Flags, entry->ContextCleanupCallback,
+                                   variable ? 0 : entry->Size, variable, entry->ContextAllocateCallback,
+                                   entry->ContextFreeCallback});
     }
     return STATUS_SUCCESS;
 }
@@ -78,34 +85,34 @@ std::string references_left(const Filter &filter) {
 }
 
 /// Of either kind of work item.
-template <class Items> void report_left(Items &items, const Filter &filter, bool last, const char *what) {
+template <class Items> void report_left(Items &items, const Driver &driver, bool last, const char *what) {
     std::erase_if(items, [&](const auto &entry) {
         const DeferredItem &item = entry.second;
-        const bool its = item.last_filter == &filter || (last && !item.last_filter);
+        const bool its = item.last_filter ? item.last_filter->driver == &driver : last;
         if (!its || item.state != DeferredItem::State::Idle) {
             return false; // its routine has still to free it
         }
-        world().leak("filter " + narrow(filter.name) + ": a " + what + " work item was never freed (V4)");
+        world().leak("driver " + narrow(driver.service) + ": a " + what + " work item was never freed (V4)");
         manager().memory.release(entry.first);
         return true;
     });
 }
 
-void report_item_leaks(const Filter &filter) {
+} // namespace
+
+void report_item_leaks(const Driver &driver) {
     auto &m = manager();
-    const bool last = m.filters.size() == 1;
-    report_left(m.items, filter, last, "deferred");
-    report_left(m.generic_items, filter, last, "generic");
+    const bool last = m.drivers.size() == 1;
+    report_left(m.items, driver, last, "deferred");
+    report_left(m.generic_items, driver, last, "generic");
     if (last) {
         for (PSECURITY_DESCRIPTOR descriptor : m.descriptors) {
-            world().leak("filter " + narrow(filter.name) + ": a security descriptor was never freed");
+            world().leak("driver " + narrow(driver.service) + ": a security descriptor was never freed");
             m.memory.release(descriptor);
         }
         m.descriptors.clear();
     }
 }
-
-} // namespace
 
 std::shared_ptr<Filter> find_filter(std::u16string_view name) {
     for (const auto &filter : manager().filters) {
@@ -167,7 +174,6 @@ void unregister_filter(const std::shared_ptr<Filter> &filter) {
     }
     report_context_leaks(*filter);
     report_name_leaks(*filter);
-    report_item_leaks(*filter);
     forget_filter(filter);
 }
 
@@ -199,8 +205,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltRegisterFilter(PDRIVER_OBJECT Driver, const FLT
     if (find_filter(driver->service)) {
         return STATUS_OBJECT_NAME_COLLISION;
     }
-    if (copy.GenerateFileNameCallback || copy.NormalizeNameComponentCallback || copy.TransactionNotificationCallback) {
-        unmodelled("FltRegisterFilter", "name provider and transaction callbacks");
+    if (copy.GenerateFileNameCallback || copy.NormalizeNameComponentCallback || copy.NormalizeNameComponentExCallback) {
+        unmodelled("FltRegisterFilter", "name provider callbacks");
     }
 
     auto filter = std::make_shared<Filter>();

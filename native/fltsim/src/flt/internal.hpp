@@ -186,6 +186,7 @@ struct CallRecord {
     std::optional<PreAnswer> answer; ///< FltCompletePendedPreOperation was called
     PFLT_CALLBACK_DATA_QUEUE cbdq = nullptr; ///< that it is in
     PFLT_CALLBACK_DATA_QUEUE_IO_CONTEXT cbdq_context = nullptr;
+    PFLT_COMPLETE_CANCELED_CALLBACK cancel_completion = nullptr; ///< while it is set [CANC-05]
 };
 
 /// PFLT_DEFERRED_IO_WORKITEM, PFLT_GENERIC_WORKITEM
@@ -341,6 +342,8 @@ std::optional<InstanceDefinition> instance_definition(std::u16string_view servic
 void unregister_filter(const std::shared_ptr<Filter> &filter);
 /// Takes a filter off the lists without calling it.
 void forget_filter(const std::shared_ptr<Filter> &filter);
+/// For a driver whose image goes: what it allocated from the Filter Manager for no filter in particular, and may free until then.
+void report_item_leaks(const Driver &driver);
 std::shared_ptr<Filter> find_filter(std::u16string_view name);
 
 // ---- dismount.cpp -----------------------------------------------------------------------------------------------------

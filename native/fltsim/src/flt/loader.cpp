@@ -49,6 +49,7 @@ std::string hex(NTSTATUS status) {
 
 void remove_driver(Driver *driver) {
     auto &m = manager();
+    report_item_leaks(*driver);
     if (m.drivers.size() == 1) {
         m.memory.check_all();
         pool::report_leaks(); // pool blocks do not tell which driver has them

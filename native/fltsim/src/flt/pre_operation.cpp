@@ -243,6 +243,11 @@ Outcome run_pre(const std::shared_ptr<io::Operation> &operation, const std::shar
         }
         return hold(call);
     }
+    if (call->cancel_completion) {
+        bad_pre("CANC-05 cancel routine set, but not pended", *operation, *instance,
+                "the callback returned " + std::to_string(answer.status) +
+                    ": it must return FLT_PREOP_PENDING, or call FltClearCancelCompletion first");
+    }
     if (call->queued || call->cbdq || call->answer) {
         bad_pre("PRE-06 queued, but not pended", *operation, *instance,
                 "the operation was handed to a worker or a queue, or given back, and the callback returned " +
@@ -275,6 +280,10 @@ void check_late_answer(const CallRecord &call, PreAnswer answer, const char *api
         bad_pre("CANC-02 given back while queued", *call.operation, *call.instance,
                 "the operation is still in its callback data queue: FltCbdqRemoveIo or FltCbdqRemoveNextIo comes first",
                 api);
+    }
+    if (call.cancel_completion) {
+        bad_pre("CANC-05 given back with its cancel routine", *call.operation, *call.instance,
+                "a cancellation would still call the routine: FltClearCancelCompletion comes first", api);
     }
     if (answer.status != FLT_PREOP_COMPLETE && executing().irql > APC_LEVEL) {
         bad_pre("V5 IRQL of the call", *call.operation, *call.instance,

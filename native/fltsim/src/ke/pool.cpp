@@ -84,7 +84,7 @@ Pool::~Pool() {
     }
 }
 
-void *Pool::allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag) {
+void *Pool::allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag, Origin origin) {
     const int bits = static_cast<int>(type);
     const bool paged = (bits & 1) != 0;
     const bool cache_aligned = (bits & CACHE_ALIGNED) != 0;
@@ -108,6 +108,7 @@ void *Pool::allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag
     Block block;
     block.bytes = bytes;
     block.tag = tag;
+    block.origin = origin;
     block.paged = paged;
     // Only the cache-aligned types promise more than 16 bytes of alignment.
     const size_t head = cache_aligned ? ALIGNMENT : ALIGNMENT + 16;
@@ -162,7 +163,7 @@ void Pool::let_go_oldest(const char *api) {
     blocks_.erase(found);
 }
 
-void Pool::release(const char *api, void *user, uint32_t tag) {
+void Pool::release(const char *api, void *user, uint32_t tag, Origin origin) {
     const auto found = blocks_.find(user);
     if (found == blocks_.end()) {
         bugcheck("V20 pool: not a block", api, hex(user) + " was never allocated here, or was freed long ago");
@@ -170,6 +171,13 @@ void Pool::release(const char *api, void *user, uint32_t tag) {
     Block &block = found->second;
     if (block.freed) {
         bugcheck("V20 pool: double free", api, describe(user, block));
+    }
+    if (origin != block.origin) {
+        bugcheck("V20 pool: freed with the wrong call", api,
+                 describe(user, block) +
+                     (origin == Origin::Executive
+                          ? ": what FltAllocatePoolAlignedWithTag gave goes to FltFreePoolAlignedWithTag"
+                          : ": it does not come from FltAllocatePoolAlignedWithTag"));
     }
     if (tag != 0 && tag != block.tag) {
         bugcheck("V20 pool: wrong tag", api, describe(user, block) + ": freed with tag " + tag_text(tag));
@@ -180,6 +188,7 @@ void Pool::release(const char *api, void *user, uint32_t tag) {
     check_guards(api, static_cast<unsigned char *>(user), block);
     ke::check_no_resource(api, user, block.bytes);
     ke::check_no_lookaside(api, user, block.bytes);
+    ke::note_freed_tables(user, block.bytes);
     std::memset(user, FILL_FREED, block.bytes);
     ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);
     block.freed = true;
@@ -234,6 +243,24 @@ size_t Pool::live_bytes() const {
     return bytes;
 }
 
+bool Pool::is_paged(const void *block) const {
+    const auto found = blocks_.find(block);
+    return found != blocks_.end() && !found->second.freed && found->second.paged;
+}
+
+bool Pool::is_freed(const void *block) const {
+    const auto found = blocks_.find(block);
+    return found != blocks_.end() && found->second.freed;
+}
+
+bool is_freed(const void *block) {
+    return ke::world_state().pool->is_freed(block);
+}
+
+bool is_paged(const void *block) {
+    return ke::world_state().pool->is_paged(block);
+}
+
 size_t live_blocks() {
     return ke::world_state().pool->live_blocks();
 }
@@ -242,12 +269,12 @@ size_t live_bytes() {
     return ke::world_state().pool->live_bytes();
 }
 
-void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag) {
-    return ke::world_state().pool->allocate(api, type, bytes, tag);
+void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag, Origin origin) {
+    return ke::world_state().pool->allocate(api, type, bytes, tag, origin);
 }
 
-void release(const char *api, void *block, uint32_t tag) {
-    ke::world_state().pool->release(api, block, tag);
+void release(const char *api, void *block, uint32_t tag, Origin origin) {
+    ke::world_state().pool->release(api, block, tag, origin);
 }
 
 void report_leaks() {
@@ -263,6 +290,7 @@ void report_leaks() {
     state.references.clear();
     ke::report_resource_leaks();
     ke::report_lookaside_leaks();
+    ke::forget_tables();
     state.pool->report_leaks();
 }
 

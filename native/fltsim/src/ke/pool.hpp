@@ -23,14 +23,19 @@ inline constexpr unsigned char FILL_NEW = 0xCC;
 /// Freed memory holds this.
 inline constexpr unsigned char FILL_FREED = 0xDD;
 
+/// Whose calls a block is allocated and freed with: ExAllocatePool..., or FltAllocatePoolAlignedWithTag.
+enum class Origin { Executive, FilterManager };
+
 class Pool {
   public:
     ~Pool();
-    void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag);
-    void release(const char *api, void *block, uint32_t tag);
+    void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag, Origin origin);
+    void release(const char *api, void *block, uint32_t tag, Origin origin);
     void report_leaks();
     /// Checks the guard bytes of every live block and the poison of every freed one.
     void verify(const char *api);
+    bool is_paged(const void *block) const;
+    bool is_freed(const void *block) const;
     /// Blocks allocated and not freed.
     size_t live_blocks() const;
     /// What they were asked for, without guard bytes.
@@ -42,6 +47,7 @@ class Pool {
         size_t raw_bytes = 0;
         size_t bytes = 0;
         uint32_t tag = 0;
+        Origin origin = Origin::Executive;
         bool paged = false;
         bool freed = false;
     };
@@ -55,12 +61,17 @@ class Pool {
 
 /// Allocates as ExAllocatePoolWithTag does, fault switch excepted; `api` is named in reports. Null: the host has no memory left.
 /// Stops the world on a size of 0, a tag of 0, an executable type [HVCI-01], paged pool above APC_LEVEL [V20].
-void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag);
-/// Frees. `tag` 0 means any tag. Stops the world on anything that is not a live block, on a wrong tag and on overwritten guard bytes [V20].
-void release(const char *api, void *block, uint32_t tag);
+void *allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag, Origin origin = Origin::Executive);
+/// Frees. `tag` 0 means any tag. Stops the world on anything that is not a live block of that origin, on a wrong tag and on overwritten guard bytes
+/// [V20].
+void release(const char *api, void *block, uint32_t tag, Origin origin = Origin::Executive);
 /// For when the last driver's image is unloaded. Stops the world when a thread of it still runs [UNL-07] or a block is damaged; reports as
 /// leaks what it left bound to the framework, referenced by pointer or allocated (by tag), and frees that [V20, SIM-15].
 void report_leaks();
+/// Whether it is a live block of paged pool, by its first address.
+bool is_paged(const void *block);
+/// Whether it was one, and not long ago.
+bool is_freed(const void *block);
 /// Blocks that the driver has at this moment, so that a test sees what grows while it stays loaded. Model lock held.
 size_t live_blocks();
 /// The bytes that these were asked for. Model lock held.

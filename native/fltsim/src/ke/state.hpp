@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "core/world.hpp"
@@ -66,6 +67,18 @@ struct Resource {
     std::deque<ResourceWaiter *> waiters; ///< first come first
 };
 
+/// A generic table that was initialised, until its memory is freed or initialised again.
+struct GenericTable {
+    struct User {
+        uint64_t thread = 0; ///< its id
+        uint32_t driver_depth = 0; ///< Thread::driver_depth at the call
+        bool changes = false;
+    };
+    bool avl = false;
+    std::vector<User> users; ///< calls under way, of one thread the outermost first
+    std::string broken; ///< what was done to it that the next call finds
+};
+
 struct WorldState {
     WorldState();
     ~WorldState();
@@ -74,6 +87,8 @@ struct WorldState {
     std::map<const void *, std::deque<Waiter *>> waiters; ///< by object, first come first
     std::map<const void *, Resource> resources; ///< by PERESOURCE
     std::set<const void *> lookasides; ///< by PGENERAL_LOOKASIDE: those that were initialised and not deleted
+    std::map<const void *, GenericTable> tables; ///< by PRTL_GENERIC_TABLE or PRTL_AVL_TABLE
+    std::map<const void *, const void *> table_elements; ///< memory of an element, its table
     std::vector<Thread *> system_threads; ///< made by PsCreateSystemThread and not ended
     std::unique_ptr<Trace> trace;
 };
@@ -88,6 +103,10 @@ void report_resource_leaks();
 /// The same for lookaside lists.
 void check_no_lookaside(const char *api, const void *memory, size_t bytes);
 void report_lookaside_leaks();
+
+/// Forgets the generic tables in memory that is freed. One whose element is freed is broken: the next call that uses it stops the world.
+void note_freed_tables(const void *memory, size_t bytes);
+void forget_tables();
 
 /// Of the current world. Model lock held.
 WorldState &world_state();
