@@ -134,7 +134,7 @@ class Report {
         }
         std::fflush(stdout);
         if (options_.results != nullptr) {
-            std::fprintf(options_.results, "%s %s\n", test.name.c_str(), how);
+            std::fprintf(options_.results, "%s %s %.3f\n", test.name.c_str(), how, seconds);
             std::fflush(options_.results);
         }
         if (left_out) {
