@@ -4,13 +4,11 @@
 
 #include <atomic>
 
-#include "spine.hpp"
+#include "inside.hpp"
 
 using namespace spine;
 
 namespace {
-
-constexpr uint32_t LONG_MS = 30'000; ///< longer than any test waits: only a release ends such a hold
 
 void make_inbox() {
     CHECK(CreateDirectoryW(u"D:\\inbox", nullptr) != FALSE);
