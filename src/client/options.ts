@@ -3,6 +3,8 @@
 // This module provides: the options of openMinipend(), checked.
 
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
+import path from 'node:path'
 import { InvalidOptionError, NotSupportedError } from '../errors/errors.js'
 import { READINGS, type ReadingName, type ReadingOptions } from '../generated/readings.js'
 import { checkSeedFiles, type SeedFiles } from '../io/seed.js'
@@ -16,8 +18,18 @@ const check = new Checker(
     new InvalidOptionError(field, `${OPERATION}: ${field}: ${expectation}`, { operation: OPERATION }),
 )
 
-const KEYS = ['backend', 'transport', 'seed', 'processors', 'readings', 'files', 'load', 'signal'] as const
-const EMBEDDED_ONLY = ['seed', 'processors', 'readings', 'files'] as const
+const KEYS = [
+  'backend',
+  'transport',
+  'driverImage',
+  'seed',
+  'processors',
+  'readings',
+  'files',
+  'load',
+  'signal',
+] as const
+const EMBEDDED_ONLY = ['driverImage', 'seed', 'processors', 'readings', 'files'] as const
 const MAX_SEED = 2n ** 64n - 1n
 const MAX_PROCESSORS = 64
 
@@ -25,6 +37,8 @@ const MAX_PROCESSORS = 64
 export interface CheckedOptions {
   readonly backend: BackendName
   readonly transport: TransportName
+  /** A whole path; undefined: the one that came with the library. */
+  readonly driverImage: string | undefined
   readonly seed: bigint
   readonly processors: number
   readonly readings: ReadingOptions
@@ -43,6 +57,14 @@ function checkReadings(readings: unknown): ReadingOptions {
     }
   }
   return given as ReadingOptions
+}
+
+function checkDriverImage(value: unknown): string {
+  const file = path.resolve(check.text('driverImage', value, 4096))
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true) {
+    check.fail('driverImage', `expected a file; there is none at ${file}`)
+  }
+  return file
 }
 
 /** @throws InvalidOptionError, NotSupportedError */
@@ -71,6 +93,7 @@ export function checkOptions(options: unknown): CheckedOptions {
   return {
     backend,
     transport,
+    driverImage: given.driverImage === undefined ? undefined : checkDriverImage(given.driverImage),
     seed: given.seed === undefined ? randomBytes(8).readBigUInt64LE() : check.bigint('seed', given.seed, MAX_SEED),
     processors: given.processors === undefined ? 2 : check.integer('processors', given.processors, 2, MAX_PROCESSORS),
     readings: checkReadings(given.readings),

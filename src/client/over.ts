@@ -19,10 +19,11 @@ import type { Minipend } from './types.js'
 /** FilterLoad's ways to say that the driver is loaded already. */
 const LOADED_ALREADY: ReadonlySet<number> = new Set([1056, 183].map(hresultFromWin32))
 
-async function loadDriver(session: Session): Promise<void> {
+async function loadDriver(session: Session, image: string | undefined): Promise<void> {
   const hresult = await session.transport.filterLoad(FILTER_NAME)
   if (hresult !== 0 && !LOADED_ALREADY.has(hresult >>> 0)) {
-    throw session.filterError(OPERATION, 'load the minipend driver', hresult)
+    const from = image === undefined ? '' : ` from ${image}`
+    throw session.filterError(OPERATION, `load the minipend driver${from}`, hresult)
   }
 }
 
@@ -58,14 +59,14 @@ async function openSession(shared: SharedTransport, opening: Opening): Promise<M
 /** Makes a session over a transport, which it owns from now on: it is closed when this fails. `version` is for tests. */
 export async function openOver(
   transport: Transport,
-  options: Pick<CheckedOptions, 'files' | 'load' | 'signal'>,
+  options: Pick<CheckedOptions, 'files' | 'load' | 'signal'> & Partial<Pick<CheckedOptions, 'driverImage'>>,
   version?: number,
 ): Promise<Minipend> {
   const { files, load, signal } = options
   const prepare = async (session: Session, io: Io): Promise<void> => {
     await seedFiles(io, files, signal)
     if (load) {
-      await loadDriver(session)
+      await loadDriver(session, options.driverImage)
     }
   }
   return openSession(new SharedTransport(transport), { operation: OPERATION, signal, prepare, version })

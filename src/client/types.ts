@@ -50,6 +50,11 @@ export interface OpenOptions extends SignalOptions {
   readonly backend: BackendName
   /** Default: addon. */
   readonly transport?: TransportName | undefined
+  /**
+   * The driver that the model loads instead of its own build of it: a `minipend.sys` that `npm run build:driver` or the kit made (x86-64 Linux), or another
+   * host build. Goes before MINIPEND_DRIVER_IMAGE. Embedded only.
+   */
+  readonly driverImage?: string | undefined
   /** Seed of the model's scheduler, 0 to 2^64-1; default: a random one, to be read from `model.seed`. Embedded only. */
   readonly seed?: bigint | number | undefined
   /** Processors of the model, 2 to 64; default 2. Embedded only. */

@@ -29,7 +29,7 @@ function openBackend(native: NativeModule, options: TransportOptions): Promise<N
   const { model, driverImage } = inspectInstallation()
   return native.openEmbedded({
     library: requirePart(model, 'the model'),
-    driverImage: requirePart(driverImage, 'the driver image of the model'),
+    driverImage: options.driverImage ?? requirePart(driverImage, 'the driver image of the model'),
     seed: options.seed,
     processorCount: options.processors,
   })

@@ -266,7 +266,7 @@ export async function openFfiTransport(options: TransportOptions): Promise<Trans
     return Promise.resolve(new FfiTransport(loadFfi(undefined), options, undefined))
   }
   const { model, driverImage } = inspectInstallation()
-  const image = requirePart(driverImage, 'the driver image of the model')
+  const image = options.driverImage ?? requirePart(driverImage, 'the driver image of the model')
   const libraries = loadFfi(requirePart(model, 'the model'))
   return Promise.resolve(new FfiTransport(libraries, options, createWorld(libraries, options, image)))
 }

@@ -85,6 +85,8 @@ export function applyReadings(readings: ReadingOptions, set: (name: string, valu
 /** What it takes to make one. */
 export interface TransportOptions {
   readonly backend: BackendName
+  /** The driver that the model loads, if it is not the one that came with the library. */
+  readonly driverImage?: string | undefined
   readonly seed: bigint
   readonly processors: number
   readonly readings: ReadingOptions

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { describe, expect, it } from 'vitest'
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { openOver } from '../../src/client/over.js'
 import {
   ClosedError,
@@ -13,6 +16,7 @@ import {
 } from '../../src/index.js'
 import { PROTOCOL_VERSION } from '../../src/generated/protocol.js'
 import { openAddonTransport } from '../../src/transport/addon.js'
+import { inspectInstallation } from '../../src/transport/installation.js'
 import type { NativeModule } from '../../src/transport/native.js'
 import { expectBalance, settled, world } from './world.js'
 
@@ -26,6 +30,21 @@ describe('the real driver and the model', () => {
       hint: 'load it: open with load: true, or run `fltmc load minipend` as administrator',
       hresult: { name: 'ERROR_FILE_NOT_FOUND', value: 0x80070002 },
     })
+  })
+
+  it('another driver for the model, and what is none', async () => {
+    const directory = mkdtempSync(path.join(tmpdir(), 'minipend image é'))
+    onTestFinished(() => rmSync(directory, { recursive: true }))
+    const own = inspectInstallation().driverImage.path
+    const driverImage = path.join(directory, path.basename(own))
+    writeFileSync(driverImage, 'hello')
+    const error: unknown = await openMinipend({ backend: 'embedded', driverImage }).catch((caught: unknown) => caught)
+    expect(error).toMatchObject({
+      message: `cannot load the minipend driver from ${driverImage}: ERROR_BAD_EXE_FORMAT (0x800700C1)`,
+    })
+    copyFileSync(own, driverImage)
+    const mp = await world({ driverImage })
+    expect(mp.model.report().history.join()).toContain('driver minipend: loaded')
   })
 
   it('a model that knows other readings is closed again', async () => {

@@ -42,6 +42,12 @@ describe('options of openMinipend', () => {
     [{ backend: 'windows', readings: {} }, "openMinipend: readings: is for backend: 'embedded' only"],
     [{ backend: 'windows', seed: 1 }, "openMinipend: seed: is for backend: 'embedded' only"],
     [{ backend: 'embedded', files: { 'D:': '/no/such/place' } }, 'there is none at /no/such/place'],
+    [{ backend: 'windows', driverImage: 'a.sys' }, "openMinipend: driverImage: is for backend: 'embedded' only"],
+    [
+      { backend: 'embedded', driverImage: '/no/such.sys' },
+      'driverImage: expected a file; there is none at /no/such.sys',
+    ],
+    [{ backend: 'embedded', driverImage: 7 }, 'openMinipend: driverImage: expected '],
     [
       { backend: 'embedded', files: { data: '.' } },
       'openMinipend: files["data"]: expected a key such as "D:" or "D:\\inbox"',
