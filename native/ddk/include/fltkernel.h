@@ -6,3 +6,4 @@
 
 #include "ntifs.h"
 #include "fltkernel_functions.h"
+#include "fltkernel_io.h"

@@ -6,3 +6,4 @@
 
 #include "wdm.h"
 #include "ntifs_files.h"
+#include "ntifs_create.h"

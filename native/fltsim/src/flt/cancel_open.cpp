@@ -13,15 +13,16 @@ namespace fltsim::flt {
 
 namespace {
 
-/// `above`: what only instances below this altitude see.
-void send_and_wait(UCHAR major, const std::shared_ptr<io::FileObject> &file, const std::u16string &above) {
+/// `below`: only instances below this altitude see it.
+void send_and_wait(UCHAR major, const std::shared_ptr<io::FileObject> &file, const std::u16string &below) {
     auto operation = std::make_shared<io::Operation>();
     operation->major = major;
     operation->irp_flags = IRP_CLOSE_OPERATION | IRP_SYNCHRONOUS_API;
     operation->requestor_mode = KernelMode;
     operation->file = file;
     operation->volume = file->volume;
-    if (call_below(operation, above) == STATUS_PENDING) {
+    operation->below = below;
+    if (world().flt->call(operation) == STATUS_PENDING) {
         world().block(operation.get(), [&] { return operation->state == io::Operation::State::Completed; });
     }
 }

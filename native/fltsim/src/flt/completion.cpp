@@ -20,12 +20,6 @@ namespace fltsim::flt {
 
 namespace {
 
-/// One block, so that data and parameters are poisoned together.
-struct DataBlock {
-    FLT_CALLBACK_DATA data;
-    FLT_IO_PARAMETER_BLOCK iopb;
-};
-
 FLT_CALLBACK_DATA_FLAGS form_flags(const io::Operation &operation) {
     switch (operation.form) {
     case io::Form::Irp:
@@ -141,6 +135,9 @@ std::shared_ptr<CallRecord> open_call(CallRecord::Kind kind, const std::shared_p
     std::memcpy(static_cast<void *>(&block->iopb), &iopb, sizeof iopb);
     call->before = iopb;
     FLT_CALLBACK_DATA_FLAGS flags = form_flags(*operation);
+    if (operation->generated) {
+        flags |= FLTFL_CALLBACK_DATA_GENERATED_IO;
+    }
     IO_STATUS_BLOCK status = operation->io_status;
     if (kind != CallRecord::Kind::Pre) {
         flags |= FLTFL_CALLBACK_DATA_POST_OPERATION;
@@ -195,6 +192,9 @@ std::shared_ptr<CallRecord> call_of(PFLT_CALLBACK_DATA data, const char *api) {
     const auto found = m.calls.find(data);
     if (found != m.calls.end()) {
         return found->second;
+    }
+    if (m.generated.contains(data)) {
+        unmodelled(api, "callback data that a filter has allocated");
     }
     bugcheck("V13 callback data not owned", api,
              m.memory.released(data) ? given_back(data) + " [POST-24]" : "the pointer is not a FLT_CALLBACK_DATA");

@@ -100,7 +100,12 @@ OperationState &state_of(io::Operation &operation) {
 
 NTSTATUS FilterManager::call(const std::shared_ptr<io::Operation> &operation) {
     KernelCall kernel("IofCallDriver");
-    return call_below(operation, {});
+    if (operation->major == IRP_MJ_CREATE) {
+        attach_to_new_mount(*operation->volume);
+    }
+    begin(operation);
+    go_down(operation, Outcome::GoOn, operation->below);
+    return operation->state == io::Operation::State::Completed ? operation->io_status.Status : STATUS_PENDING;
 }
 
 void go_down(const std::shared_ptr<io::Operation> &operation, Outcome outcome, std::u16string_view above) {
@@ -123,20 +128,11 @@ void go_down(const std::shared_ptr<io::Operation> &operation, Outcome outcome, s
     wait_for_synchronised(operation);
 }
 
-NTSTATUS call_below(const std::shared_ptr<io::Operation> &operation, std::u16string_view above) {
-    if (operation->major == IRP_MJ_CREATE) {
-        attach_to_new_mount(*operation->volume);
-    }
-    begin(operation);
-    go_down(operation, Outcome::GoOn, above);
-    return operation->state == io::Operation::State::Completed ? operation->io_status.Status : STATUS_PENDING;
-}
-
 bool FilterManager::call_inline(const std::shared_ptr<io::Operation> &operation) {
     KernelCall kernel("FastIo", APC_LEVEL);
     begin(operation);
     OperationState &state = state_of(*operation);
-    const Outcome outcome = run_pre_operations(operation, {});
+    const Outcome outcome = run_pre_operations(operation, operation->below);
     bool done = outcome == Outcome::Completed;
     if (outcome == Outcome::GoOn) {
         operation->state = io::Operation::State::Below;

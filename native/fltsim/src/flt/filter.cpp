@@ -78,7 +78,7 @@ std::string references_left(const Filter &filter) {
     for (const auto &instance : filter.instances) {
         if (instance->rundown != 0) {
             text += ", " + std::to_string(instance->rundown) + " on instance " + describe(*instance) +
-                    " (FltObjectReference, or work items whose routine has not returned)";
+                    " (FltObjectReference, work items whose routine has not returned, or operations that it has begun)";
         }
     }
     return text;
@@ -174,6 +174,7 @@ void unregister_filter(const std::shared_ptr<Filter> &filter) {
     }
     report_context_leaks(*filter);
     report_name_leaks(*filter);
+    report_generated_leaks(*filter);
     forget_filter(filter);
 }
 

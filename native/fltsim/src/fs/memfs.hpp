@@ -287,6 +287,6 @@ inline constexpr ULONG SETTABLE_ATTRIBUTES = FILE_ATTRIBUTE_READONLY | FILE_ATTR
                                              FILE_ATTRIBUTE_OFFLINE | FILE_ATTRIBUTE_NOT_CONTENT_INDEXED;
 
 /// Moves a synchronous handle's position behind what was transferred.
-void advance_position(io::FileObject &file, int64_t end);
+void advance_position(const io::Operation &operation, int64_t end);
 
 } // namespace fltsim::fs

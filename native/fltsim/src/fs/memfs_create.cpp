@@ -126,8 +126,10 @@ void MemFileSystem::attach(io::FileObject &file, const std::shared_ptr<Link> &li
     } else {
         file.fcb = node;
     }
-    open->counted = true;
-    node->share.add(file.granted_access, file.share_access);
+    open->counted = !file.ignore_share;
+    if (open->counted) {
+        node->share.add(file.granted_access, file.share_access);
+    }
     ++node->handles;
     ++link->handles;
     native.FsContext = node.get();
@@ -373,8 +375,8 @@ NTSTATUS MemFileSystem::open_existing(io::Operation &operation, const ParsedPath
         return STATUS_ACCESS_DENIED;
     }
     const auto shared = [&] {
-        return target->share.allows(access, file.share_access) &&
-               streams_allow(node, *target, access, file.share_access);
+        return file.ignore_share || (target->share.allows(access, file.share_access) &&
+                                     streams_allow(node, *target, access, file.share_access));
     };
     const NTSTATUS oplocks = check_oplocks_of_create(operation, *target, !shared());
     if (!NT_SUCCESS(oplocks)) {

@@ -42,8 +42,9 @@ uint64_t write_offset(const io::Operation &operation, const Node &node) {
 
 } // namespace
 
-void advance_position(io::FileObject &file, int64_t end) {
-    if (file.synchronous) {
+void advance_position(const io::Operation &operation, int64_t end) {
+    io::FileObject &file = *operation.file;
+    if (file.synchronous && !operation.keep_position) {
         file.position = end;
         file.native.CurrentByteOffset.QuadPart = end;
     }
@@ -143,7 +144,7 @@ NTSTATUS MemFileSystem::cached_read(io::Operation &operation) {
     }
     touch_accessed(file);
     operation.io_status.Information = length;
-    advance_position(file, static_cast<int64_t>(offset + length));
+    advance_position(operation, static_cast<int64_t>(offset + length));
     node.cache->read_ahead(file, offset, length);
     return STATUS_SUCCESS;
 }
@@ -169,7 +170,7 @@ NTSTATUS MemFileSystem::cached_write(io::Operation &operation) {
     node.owner().attributes |= FILE_ATTRIBUTE_ARCHIVE;
     file.native.Flags |= FO_FILE_MODIFIED;
     operation.io_status.Information = parameters.Length;
-    advance_position(file, static_cast<int64_t>(end));
+    advance_position(operation, static_cast<int64_t>(end));
     lock.release();
     const bool through = file.write_through || (operation.operation_flags & SL_WRITE_THROUGH) != 0;
     if (through && operation.form == io::Form::Irp) {

@@ -39,7 +39,11 @@ NTSTATUS MemFileSystem::set_information(io::Operation &operation) {
     if (node_of(*operation.file) == nullptr) {
         return STATUS_INVALID_PARAMETER;
     }
-    switch (operation.parameters.SetFileInformation.FileInformationClass) {
+    const auto &parameters = operation.parameters.SetFileInformation;
+    if (!io::set_buffer_fits(parameters.FileInformationClass, parameters.Length)) {
+        return STATUS_INFO_LENGTH_MISMATCH;
+    }
+    switch (parameters.FileInformationClass) {
     case FileBasicInformation:
         return set_basic(operation);
     case FileRenameInformation:

@@ -53,7 +53,7 @@ void MemFileSystem::transfer(io::Operation &operation) {
         const uint64_t length = std::min<uint64_t>(parameters.Length, node.size - offset);
         node.read_disk(offset, static_cast<uint8_t *>(parameters.ReadBuffer), length);
         operation.io_status.Information = length;
-        advance_position(file, static_cast<int64_t>(offset + length));
+        advance_position(operation, static_cast<int64_t>(offset + length));
         return;
     }
     const auto &parameters = operation.parameters.Write;
@@ -70,7 +70,7 @@ void MemFileSystem::transfer(io::Operation &operation) {
     node.owner().attributes |= FILE_ATTRIBUTE_ARCHIVE;
     file.native.Flags |= FO_FILE_MODIFIED;
     operation.io_status.Information = parameters.Length;
-    advance_position(file, static_cast<int64_t>(end));
+    advance_position(operation, static_cast<int64_t>(end));
 }
 
 NTSTATUS MemFileSystem::paging_write_later(const OperationPointer &operation) {

@@ -117,6 +117,10 @@ NTSTATUS MemFileSystem::query_volume_information(io::Operation &operation) {
         information.FileSystemNameLength = static_cast<ULONG>(name.size() * sizeof(WCHAR));
         return answer.named(information, offsetof(FILE_FS_ATTRIBUTE_INFORMATION, FileSystemName), name);
     }
+    case FileFsDeviceInformation: { // of a filter alone: to others the I/O manager answers
+        constexpr ULONG DEVICE_IS_MOUNTED = 0x20; // FILE_DEVICE_IS_MOUNTED
+        return answer.fixed(FILE_FS_DEVICE_INFORMATION{FILE_DEVICE_DISK, DEVICE_IS_MOUNTED});
+    }
     case FileFsSectorSizeInformation:
         return answer.fixed(sector_sizes());
     case FileFsControlInformation:
@@ -155,6 +159,9 @@ NTSTATUS MemFileSystem::set_volume_information(io::Operation &operation) {
         return STATUS_ACCESS_DENIED;
     }
     const auto &parameters = operation.parameters.SetVolumeInformation;
+    if (!io::set_buffer_fits(parameters.FsInformationClass, parameters.Length)) {
+        return STATUS_INFO_LENGTH_MISMATCH;
+    }
     switch (parameters.FsInformationClass) {
     case FileFsLabelInformation:
         return set_label(operation);

@@ -48,8 +48,10 @@ void copy_input(Operation &operation, const IoManager::Control &control, size_t 
     }
 }
 
-/// Fills in the IRP's parameters and flags. FLT_PARAMETERS has the same layout for both kinds of control.
-void fill(Operation &operation, const IoManager::Control &control) {
+} // namespace
+
+/// FLT_PARAMETERS has the same layout for both kinds of control.
+void fill_control(Operation &operation, const IoManager::Control &control) {
     auto &common = operation.parameters.FileSystemControl.Common;
     common.FsControlCode = control.code;
     common.InputBufferLength = control.input_bytes;
@@ -93,8 +95,6 @@ void fill(Operation &operation, const IoManager::Control &control) {
     }
 }
 
-} // namespace
-
 NTSTATUS IoManager::control(FileObject &file, const Control &control, const AsyncBlock *async, IO_STATUS_BLOCK *iosb) {
     *iosb = {};
     if (!may_control(file, control.code)) {
@@ -124,7 +124,7 @@ NTSTATUS IoManager::control(FileObject &file, const Control &control, const Asyn
         }
     }
     const auto operation = impl_->irp(major, file, UserMode, control.device ? 0 : IRP_DEFER_IO_COMPLETION);
-    fill(*operation, control);
+    fill_control(*operation, control);
     return impl_->issue(file, operation, async, iosb);
 }
 

@@ -77,6 +77,8 @@ std::shared_ptr<FileObject> IoManager::Impl::make_file_object(const Open &open) 
     file->no_buffering = (open.options & FILE_NO_INTERMEDIATE_BUFFERING) != 0;
     file->write_through = (open.options & FILE_WRITE_THROUGH) != 0;
     file->maximum_allowed = open.maximum_allowed;
+    file->ignore_share = open.ignore_share;
+    file->below = open.below;
     file->related = open.root;
     const bool by_id = (open.options & FILE_OPEN_BY_FILE_ID) != 0;
     FILE_OBJECT &native = file->native;
@@ -114,6 +116,7 @@ std::shared_ptr<Operation> IoManager::Impl::create_operation(const Open &open, F
     const auto operation =
         irp(IRP_MJ_CREATE, file, open.mode, IRP_CREATE_OPERATION | IRP_SYNCHRONOUS_API | IRP_DEFER_IO_COMPLETION);
     operation->operation_flags = open.operation_flags;
+    operation->generated = !open.below.empty();
     // The extended attributes lie behind the security context.
     const size_t ea_at = sizeof(IO_SECURITY_CONTEXT);
     operation->system_buffer.resize(ea_at + open.ea.size());
@@ -143,6 +146,9 @@ NTSTATUS IoManager::Impl::open(Open open, std::shared_ptr<FileObject> *opened, U
     for (unsigned reparses = 0;; ++reparses) {
         if (open.name.size() > MAX_NAME_CHARS) {
             return STATUS_OBJECT_NAME_INVALID;
+        }
+        if (open.only != nullptr && open.volume != open.only) {
+            return reparses == 0 ? STATUS_INVALID_DEVICE_OBJECT_PARAMETER : STATUS_MOUNT_POINT_NOT_RESOLVED;
         }
         const auto file = make_file_object(open);
         const auto operation = create_operation(open, *file);
@@ -201,7 +207,7 @@ NTSTATUS IoManager::Impl::resolve_name(const std::u16string &name, const std::sh
 
 NTSTATUS IoManager::create_file(const CreateFile &request, std::shared_ptr<FileObject> *file, ULONG_PTR *information) {
     *information = 0;
-    if (!parameters_valid(request.access, request.share, request.disposition, request.options)) {
+    if (!request.unchecked && !parameters_valid(request.access, request.share, request.disposition, request.options)) {
         return STATUS_INVALID_PARAMETER;
     }
     Impl::Open open;
@@ -224,6 +230,10 @@ NTSTATUS IoManager::create_file(const CreateFile &request, std::shared_ptr<FileO
         }
     }
     open.mode = request.mode;
+    open.operation_flags = request.operation_flags;
+    open.ignore_share = request.ignore_share;
+    open.below = request.below;
+    open.only = request.only;
     return impl_->open(std::move(open), file, information);
 }
 

@@ -156,6 +156,11 @@ bool fast_query(FILE_INFORMATION_CLASS information_class) {
 
 } // namespace
 
+bool set_buffer_fits(FILE_INFORMATION_CLASS information_class, ULONG length) {
+    const auto rule = set_rule(information_class);
+    return !rule || length >= rule->least_bytes;
+}
+
 NTSTATUS IoManager::query_information(FileObject &file, void *buffer, ULONG length,
                                       FILE_INFORMATION_CLASS information_class, IO_STATUS_BLOCK *iosb) {
     *iosb = {};
@@ -198,20 +203,9 @@ NTSTATUS IoManager::query_information(FileObject &file, void *buffer, ULONG leng
     return take(*operation, status);
 }
 
-namespace {
-
-/// The new name of a rename: a simple one stays in its directory, everything else is a full NT path.
-struct RenameTarget {
-    std::shared_ptr<FileObject> parent; ///< null for a simple name
-    void close() const {
-        if (parent) {
-            parent->last_handle_closed();
-        }
-    }
-};
-
-NTSTATUS open_rename_target(IoManager::Impl &impl, const FileObject &file, const void *buffer, ULONG length,
-                            RenameTarget *target) {
+/// A simple new name stays in its directory, everything else is a full NT path, or one relative to RootDirectory.
+NTSTATUS IoManager::Impl::open_rename_target(const FileObject &file, const void *buffer, ULONG length,
+                                             std::u16string_view below, std::shared_ptr<FileObject> *parent) {
     FILE_RENAME_INFORMATION rename;
     memcpy(&rename, buffer, sizeof rename);
     constexpr ULONG NAME_AT = offsetof(FILE_RENAME_INFORMATION, FileName);
@@ -224,15 +218,15 @@ NTSTATUS open_rename_target(IoManager::Impl &impl, const FileObject &file, const
     if (name.front() == u':' || (name.front() != u'\\' && rename.RootDirectory == nullptr)) {
         return STATUS_SUCCESS;
     }
-    IoManager::Impl::Open open;
+    Open open;
     std::shared_ptr<FileObject> root;
     if (rename.RootDirectory != nullptr) {
-        root = impl.world.handles->find_as<FileObject>(rename.RootDirectory);
+        root = world.handles->find_as<FileObject>(rename.RootDirectory);
         if (!root) {
-            return impl.world.handles->find(rename.RootDirectory) ? STATUS_OBJECT_TYPE_MISMATCH : STATUS_INVALID_HANDLE;
+            return world.handles->find(rename.RootDirectory) ? STATUS_OBJECT_TYPE_MISMATCH : STATUS_INVALID_HANDLE;
         }
     }
-    NTSTATUS status = impl.resolve_name(name, root, &open);
+    NTSTATUS status = resolve_name(name, root, &open);
     if (!NT_SUCCESS(status)) {
         return status;
     }
@@ -242,14 +236,17 @@ NTSTATUS open_rename_target(IoManager::Impl &impl, const FileObject &file, const
     open.options = FILE_OPEN_FOR_BACKUP_INTENT;
     open.operation_flags = SL_OPEN_TARGET_DIRECTORY | SL_FORCE_ACCESS_CHECK;
     open.mode = KernelMode;
+    open.below = below;
     ULONG_PTR information = 0;
-    status = impl.open(std::move(open), &target->parent, &information);
-    if (NT_SUCCESS(status) && target->parent->volume != file.volume) {
-        target->close(); // Windows compares the devices when it has both file objects
+    status = this->open(std::move(open), parent, &information);
+    if (NT_SUCCESS(status) && (*parent)->volume != file.volume) {
+        (*parent)->last_handle_closed(); // Windows compares the devices when it has both file objects
         return STATUS_NOT_SAME_DEVICE;
     }
     return status;
 }
+
+namespace {
 
 /// A rename or a hard link: their structures are laid out alike.
 bool names_a_target(FILE_INFORMATION_CLASS information_class) {
@@ -300,13 +297,13 @@ NTSTATUS IoManager::set_information(FileObject &file, const void *buffer, ULONG 
     parameters.Length = length;
     parameters.FileInformationClass = information_class;
     parameters.InfoBuffer = operation->system_buffer.data();
-    RenameTarget target;
+    std::shared_ptr<FileObject> target; ///< the new name's directory
     if (names_a_target(information_class)) {
-        const NTSTATUS opened = open_rename_target(*impl_, file, buffer, length, &target);
+        const NTSTATUS opened = impl_->open_rename_target(file, buffer, length, file.below, &target);
         if (!NT_SUCCESS(opened)) {
             return iosb->Status = opened;
         }
-        parameters.ParentOfTarget = target.parent ? &target.parent->native : nullptr;
+        parameters.ParentOfTarget = target ? &target->native : nullptr;
         FILE_RENAME_INFORMATION rename;
         memcpy(&rename, buffer, sizeof rename);
         parameters.ReplaceIfExists = is_ex(information_class)
@@ -315,7 +312,9 @@ NTSTATUS IoManager::set_information(FileObject &file, const void *buffer, ULONG 
     }
     const NTSTATUS status = impl_->send_and_wait(operation);
     *iosb = operation->io_status;
-    target.close();
+    if (target) {
+        target->last_handle_closed();
+    }
     return iosb->Status = status;
 }
 

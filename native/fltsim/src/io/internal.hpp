@@ -40,6 +40,7 @@ struct Request {
     std::optional<AsyncBlock> async;
     bool completed = false;
     bool returned_pending = false; ///< the requestor got STATUS_PENDING, so the result goes to `async`
+    std::function<void(const Operation &)> ended; ///< told at the end, in the thread that completes it
     uint64_t sent_100ns = 0;
 };
 
@@ -67,7 +68,8 @@ struct IoManager::Impl {
     /// A new IRP from the current thread.
     std::shared_ptr<Operation> irp(UCHAR major, FileObject &file, KPROCESSOR_MODE mode, ULONG flags) const;
     /// Sends it; the request's `completed` says whether it is done already.
-    std::shared_ptr<Request> send(const std::shared_ptr<Operation> &operation, const AsyncBlock *async);
+    std::shared_ptr<Request> send(const std::shared_ptr<Operation> &operation, const AsyncBlock *async,
+                                  std::function<void(const Operation &)> ended = {});
     /// Sends it and waits for its end. IRQL < DISPATCH_LEVEL.
     NTSTATUS send_and_wait(const std::shared_ptr<Operation> &operation);
     void wait(const Request &request);
@@ -107,6 +109,9 @@ struct IoManager::Impl {
         std::vector<uint8_t> security_descriptor;
         bool maximum_allowed = false;
         KPROCESSOR_MODE mode = UserMode;
+        std::u16string below; ///< FileObject::below
+        const Volume *only = nullptr; ///< the name has to lead here; null: anywhere
+        bool ignore_share = false; ///< FileObject::ignore_share
     };
     /// Opens, again for each STATUS_REPARSE on the way [SEQ-01].
     NTSTATUS open(Open open, std::shared_ptr<FileObject> *file, ULONG_PTR *information);
@@ -116,6 +121,9 @@ struct IoManager::Impl {
     std::shared_ptr<FileObject> make_file_object(const Open &open);
     /// IRP_MJ_CREATE of one.
     std::shared_ptr<Operation> create_operation(const Open &open, FileObject &file) const;
+    /// The directory of a rename's or link's target, opened as FileObject::below says; null for a name in the same directory.
+    NTSTATUS open_rename_target(const FileObject &file, const void *buffer, ULONG length, std::u16string_view below,
+                                std::shared_ptr<FileObject> *parent);
     /// After STATUS_REPARSE: where to go on.
     NTSTATUS follow(const Operation &operation, Open *open);
 
@@ -204,6 +212,12 @@ inline bool has_access(const FileObject &file, ACCESS_MASK any_of) {
 inline ULONG synchronous_api(const FileObject &file) {
     return file.synchronous ? 0 : IRP_SYNCHRONOUS_API;
 }
+
+/// Whether a buffer is long enough for the fixed part of a class that can be set; true for what cannot.
+bool set_buffer_fits(FILE_INFORMATION_CLASS information_class, ULONG length);
+bool set_buffer_fits(FS_INFORMATION_CLASS information_class, ULONG length);
+/// Fills the parameters of a control in: `control`'s buffers as its code says.
+void fill_control(Operation &operation, const IoManager::Control &control);
 
 /// "minor text" of UTF-16 for notes and reports.
 std::string narrow(std::u16string_view text);

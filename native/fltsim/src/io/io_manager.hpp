@@ -57,9 +57,13 @@ class FileObject : public Object, public std::enable_shared_from_this<FileObject
     bool cache_initialised = false; ///< fast I/O becomes possible
     bool cleanup_done = false;
     uint32_t mount = 0; ///< Volume::mounts when it was opened
+    std::u16string
+        below; ///< opened by a filter: only instances below this altitude see what is done with it; empty: all
     int64_t position = 0; ///< CurrentByteOffset of a synchronous handle
     const void *lock_owner = nullptr; ///< file-object lock of synchronous I/O: the Thread that holds it
     bool write_through = false;
+    bool ignore_share = false; ///< IO_IGNORE_SHARE_ACCESS_CHECK: its sharing is neither checked nor counted
+    std::optional<bool> is_directory; ///< the Filter Manager's copy of the answer
     IO_PRIORITY_HINT priority_hint = IoPriorityNormal; ///< kept and told; nothing here is faster or slower for it
     bool opened = false; ///< IRP_MJ_CREATE succeeded in the file system, IRP_MJ_CLOSE is due some day
     bool close_sent = false;
@@ -137,6 +141,11 @@ class IoManager {
         std::vector<uint8_t> ea; ///< a chain of FILE_FULL_EA_INFORMATION
         const void *security_descriptor = nullptr; ///< self-relative, for a file that is made
         KPROCESSOR_MODE mode = UserMode;
+        UCHAR operation_flags = 0; ///< SL_*
+        bool unchecked = false; ///< IO_NO_PARAMETER_CHECKING
+        bool ignore_share = false; ///< IO_IGNORE_SHARE_ACCESS_CHECK
+        std::u16string below; ///< FileObject::below
+        const Volume *only = nullptr; ///< the name has to lead here; null: anywhere
     };
     NTSTATUS create_file(const CreateFile &request, std::shared_ptr<FileObject> *file, ULONG_PTR *information);
     /// NtQueryFullAttributesFile and its like: by NETWORK_QUERY_OPEN or QUERY_OPEN, and when those are turned away by an open [SEQ-02]. The request's

@@ -42,6 +42,9 @@ struct Operation : std::enable_shared_from_this<Operation> {
     Thread *requestor = nullptr; ///< referenced
     IO_STATUS_BLOCK io_status{}; ///< live; the file system and filters write it
     bool synchronous = true; ///< the requestor waits (synchronous handle, or a call that is synchronous by nature)
+    bool generated = false; ///< a filter began it: FLTFL_CALLBACK_DATA_GENERATED_IO
+    bool keep_position = false; ///< CurrentByteOffset stays as it is
+    std::u16string below; ///< only instances below this altitude see it; empty: all
 
     /// Kernel copy behind parameters' buffer pointers when the operation is buffered (set/query information, directory
     /// query on the ntfs/fat profile use the caller's memory through `user_buffer` below instead).

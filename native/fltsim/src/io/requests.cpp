@@ -25,6 +25,7 @@ std::shared_ptr<Operation> IoManager::Impl::irp(UCHAR major, FileObject &file, K
     operation->requestor_mode = mode;
     operation->file = file.shared_from_this();
     operation->volume = file.volume;
+    operation->below = file.below;
     return operation;
 }
 
@@ -74,11 +75,13 @@ void IoManager::Impl::tell(FileObject &file, const AsyncBlock &async, const IO_S
     }
 }
 
-std::shared_ptr<Request> IoManager::Impl::send(const std::shared_ptr<Operation> &operation, const AsyncBlock *async) {
+std::shared_ptr<Request> IoManager::Impl::send(const std::shared_ptr<Operation> &operation, const AsyncBlock *async,
+                                               std::function<void(const Operation &)> ended) {
     auto request = std::make_shared<Request>();
     request->operation = operation;
+    request->ended = std::move(ended);
     request->sent_100ns = world.interrupt_time_100ns();
-    operation->synchronous = async == nullptr;
+    operation->synchronous = async == nullptr && !request->ended;
     if (async != nullptr) {
         request->async = *async;
         if (async->user_iosb != nullptr) {
@@ -102,6 +105,9 @@ std::shared_ptr<Request> IoManager::Impl::send(const std::shared_ptr<Operation> 
         world.wake(finished.get());
         if (done.requestor != nullptr && done.requestor->process->terminating) {
             world.wake(done.requestor->process); // its end waits for this
+        }
+        if (finished->ended) {
+            finished->ended(done); // may call a driver
         }
         if (counted) {
             done.file->dereference();
@@ -190,10 +196,18 @@ std::shared_ptr<Request> IoManager::Impl::paging_write_asynchronous(FileObject &
 
 namespace {
 
-template <class Matches> uint32_t cancel_all(const IoManager::Impl &manager, const Matches &matches) {
+/// Operations that a filter has begun are in no thread's list; creates come from the I/O manager all the same [E].
+bool of_no_thread(const Operation &operation) {
+    return operation.generated && operation.major != IRP_MJ_CREATE;
+}
+
+/// `everything`: those of no thread too.
+template <class Matches>
+uint32_t cancel_all(const IoManager::Impl &manager, const Matches &matches, bool everything = false) {
     std::vector<std::shared_ptr<Operation>> found;
     for (const auto &[operation, request] : manager.outstanding) {
-        if ((operation->irp_flags & IRP_PAGING_IO) == 0 && matches(*request)) {
+        if ((operation->irp_flags & IRP_PAGING_IO) == 0 && (!of_no_thread(*operation) || everything) &&
+            matches(*request)) {
             found.push_back(request->operation);
         }
     }
@@ -225,7 +239,7 @@ uint32_t IoManager::cancel_synchronous(const Thread &thread) {
 }
 
 void IoManager::cancel_everything() {
-    cancel_all(*impl_, [](const Request &) { return true; });
+    cancel_all(*impl_, [](const Request &) { return true; }, true);
 }
 
 uint32_t IoManager::cancel_thread(const Thread &thread) {
@@ -235,7 +249,7 @@ uint32_t IoManager::cancel_thread(const Thread &thread) {
 uint32_t IoManager::outstanding_of(const Process &process) const {
     return static_cast<uint32_t>(std::ranges::count_if(impl_->outstanding, [&](const auto &entry) {
         const Thread *requestor = entry.first->requestor;
-        return requestor != nullptr && requestor->process == &process;
+        return requestor != nullptr && requestor->process == &process && !of_no_thread(*entry.first);
     }));
 }
 

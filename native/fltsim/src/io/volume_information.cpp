@@ -71,6 +71,11 @@ ULONG flags_for(const FileObject &file, bool query) {
 
 } // namespace
 
+bool set_buffer_fits(FS_INFORMATION_CLASS information_class, ULONG length) {
+    const auto rule = volume_set_rule(information_class);
+    return !rule || length >= rule->least_bytes;
+}
+
 /// The device's type and characteristics are the I/O manager's own answer: no driver is asked.
 NTSTATUS IoManager::query_volume(FileObject &file, void *buffer, ULONG length, FS_INFORMATION_CLASS information_class,
                                  IO_STATUS_BLOCK *iosb) {
