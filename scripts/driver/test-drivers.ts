@@ -42,6 +42,9 @@ const drivers: readonly TestDriver[] = [
   { name: 'unmodelled', source: 'unmodelled.c' },
   { name: 'contexts', source: 'contexts.c' },
   { name: 'contexts-forgotten', source: 'contexts.c', compile: ['-DFORGETS'] },
+  { name: 'scanner', source: 'scanner.c' },
+  { name: 'scanner-forgetful', source: 'scanner.c', compile: ['-DFORGETS'] },
+  { name: 'scanner-stranger', source: 'scanner.c', compile: ['-DSTRANGER'] },
   ...MISTAKES.map((mistake) => ({
     name: `wrong-${mistake.toLowerCase().replaceAll('_', '-')}`,
     source: 'wrong.c',

@@ -70,6 +70,25 @@ test('a filter with contexts of streams and volumes is driven, and told what it 
 })
 
 test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
+  'a filter that opens, reads and asks for files itself is driven: %j',
+  (args: string[]) => {
+    const { status, stdout, stderr } = host(image('scanner'), '--json', ...args)
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, attached: 3, leaks: [] })
+  },
+)
+
+test('callback data that a filter forgets is a leak, a handle for a stranger stops the model', () => {
+  const forgotten = JSON.parse(host(image('scanner-forgetful'), '--json').stdout) as Record<string, unknown>
+  expect(forgotten['ok']).toBe(false)
+  expect(JSON.stringify(forgotten['leaks'])).toMatch(/[0-9]+ callback data were not freed \(V23\)/)
+  const { status, stderr } = host(image('scanner-stranger'))
+  expect(status).toBe(6)
+  expect(stderr).toContain('V24 handle for a stranger')
+  expect(stderr).toContain('scanner-stranger.sys!')
+})
+
+test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
   'a filter that pends pre-operations in a cancel-safe queue is driven: %j',
   (args: string[]) => {
     const { status, stdout } = host(image('pender'), '--json', ...args)
