@@ -9,7 +9,17 @@
 // What Wine 8 needs: Windows 10 as its version, standard output in a file (Node does not write to its pipes), bcryptprimitives.dll.
 
 import { spawnSync } from 'node:child_process'
-import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 
@@ -28,13 +38,15 @@ const node = {
   integrity: 'sha512-lJNBVsNw5Zf+VEHAwatmQxF8eY5hHVEd1ufVYn+5XVrSNB0x55V1cd/rJyOeElCnY2cRebGq//siePEGRZKYjg==',
 }
 
-/** The Windows parts of what vitest is made of, as the lock file names them. */
+const KOFFI = '@koromix/koffi-win32-x64'
+
+/** The Windows parts of vitest, and of the library with which cases call the model, as the lock file names them. */
 function lockedPackages() {
   const lock = JSON.parse(readFileSync(path.join(paths.root, 'package-lock.json'), 'utf8')).packages
   const viteRequire = createRequire(paths.packageFile('vite', 'package.json'))
   const esbuild = path.relative(paths.root, path.dirname(viteRequire.resolve('esbuild/package.json')))
   const nested = path.posix.join(path.posix.dirname(esbuild), '@esbuild', 'win32-x64')
-  return ['node_modules/@rollup/rollup-win32-x64-msvc', nested].map((key) => {
+  return ['node_modules/@rollup/rollup-win32-x64-msvc', `node_modules/${KOFFI}`, nested].map((key) => {
     const { version, integrity } = lock[key]
     return { name: key.slice(key.lastIndexOf('node_modules/') + 'node_modules/'.length), version, integrity }
   })
@@ -67,6 +79,16 @@ function fetchPackage({ name, version, integrity }) {
   run(`unpacking ${name}`, 'tar', ['xzf', tarball, '-C', directory, '--strip-components', '1'])
   rmSync(tarball)
   return directory
+}
+
+/** Koffi's own part for Windows is where it looks beside its package: where an application keeps its resources. Value: the module that says so. */
+function layOutKoffi() {
+  const link = path.join(wineDir, 'koffi')
+  rmSync(link, { force: true })
+  symlinkSync(path.join(modules, KOFFI), link)
+  const preload = path.join(wineDir, 'resources.cjs')
+  writeFileSync(preload, `process.resourcesPath = ${JSON.stringify(windowsPath(wineDir))}\n`)
+  return preload
 }
 
 /** A path of this machine as Wine shows it. */
@@ -126,10 +148,18 @@ function testUnderWine(args) {
   const nodeDir = fetchPackage(node)
   lockedPackages().forEach(fetchPackage)
   preparePrefix()
+  const preload = layOutKoffi()
   const log = path.join(wineDir, 'vitest.log')
   const vitest = windowsPath(path.join(paths.root, 'node_modules', 'vitest', 'vitest.mjs'))
   const config = ['run', '--config', 'vitest.wine.config.ts', ...args]
-  const { status, signal } = wine(log, [path.join(nodeDir, 'bin', 'node.exe'), '--expose-gc', vitest, ...config])
+  const { status, signal } = wine(log, [
+    path.join(nodeDir, 'bin', 'node.exe'),
+    '--expose-gc',
+    '--require',
+    windowsPath(preload),
+    vitest,
+    ...config,
+  ])
   process.stdout.write(readFileSync(log, 'utf8'))
   if (status !== 0) throw new BuildProblem(`minipend test:wine: vitest ended with ${status ?? signal}.`)
 }
