@@ -189,4 +189,58 @@ NTSTATUS FLTAPI FltGetVolumeFromInstance(_In_ PFLT_INSTANCE Instance, _Out_ PFLT
 NTSTATUS FLTAPI FltGetVolumeInstanceFromName(_In_opt_ PFLT_FILTER Filter, _In_ PFLT_VOLUME Volume,
                                              _In_opt_ PCUNICODE_STRING InstanceName, _Out_ PFLT_INSTANCE *RetInstance);
 
+// ---- extra create parameters: IRQL <= APC_LEVEL
+
+/// The result must be looked at.
+NTSTATUS FLTAPI FltAllocateExtraCreateParameterList(_In_ PFLT_FILTER Filter, _In_ FSRTL_ALLOCATE_ECPLIST_FLAGS Flags,
+                                                    _Out_ PECP_LIST *EcpList);
+
+void FLTAPI FltFreeExtraCreateParameterList(_In_ PFLT_FILTER Filter, _In_ PECP_LIST EcpList);
+
+/// The result must be looked at.
+NTSTATUS FLTAPI FltAllocateExtraCreateParameter(_In_ PFLT_FILTER Filter, _In_ LPCGUID EcpType, _In_ ULONG SizeOfContext,
+                                                _In_ FSRTL_ALLOCATE_ECP_FLAGS Flags,
+                                                _In_opt_ PFSRTL_EXTRA_CREATE_PARAMETER_CLEANUP_CALLBACK CleanupCallback,
+                                                _In_ ULONG PoolTag, _Out_ PVOID *EcpContext);
+
+void FLTAPI FltFreeExtraCreateParameter(_In_ PFLT_FILTER Filter, _In_ PVOID EcpContext);
+
+void FLTAPI FltInitExtraCreateParameterLookasideList(_In_ PFLT_FILTER Filter, _Inout_ PVOID Lookaside,
+                                                     _In_ FSRTL_ECP_LOOKASIDE_FLAGS Flags, _In_ SIZE_T Size,
+                                                     _In_ ULONG Tag);
+
+void FLTAPI FltDeleteExtraCreateParameterLookasideList(_In_ PFLT_FILTER Filter, _Inout_ PVOID Lookaside,
+                                                       _In_ FSRTL_ECP_LOOKASIDE_FLAGS Flags);
+
+/// The result must be looked at.
+NTSTATUS FLTAPI FltAllocateExtraCreateParameterFromLookasideList(
+    _In_ PFLT_FILTER Filter, _In_ LPCGUID EcpType, _In_ ULONG SizeOfContext, _In_ FSRTL_ALLOCATE_ECP_FLAGS Flags,
+    _In_opt_ PFSRTL_EXTRA_CREATE_PARAMETER_CLEANUP_CALLBACK CleanupCallback, _Inout_ PVOID LookasideList,
+    _Out_ PVOID *EcpContext);
+
+NTSTATUS FLTAPI FltInsertExtraCreateParameter(_In_ PFLT_FILTER Filter, _Inout_ PECP_LIST EcpList,
+                                              _Inout_ PVOID EcpContext);
+
+NTSTATUS FLTAPI FltFindExtraCreateParameter(_In_ PFLT_FILTER Filter, _In_ PECP_LIST EcpList, _In_ LPCGUID EcpType,
+                                            _Out_opt_ PVOID *EcpContext, _Out_opt_ ULONG *EcpContextSize);
+
+NTSTATUS FLTAPI FltRemoveExtraCreateParameter(_In_ PFLT_FILTER Filter, _Inout_ PECP_LIST EcpList, _In_ LPCGUID EcpType,
+                                              _Out_ PVOID *EcpContext, _Out_opt_ ULONG *EcpContextSize);
+
+NTSTATUS FLTAPI FltGetNextExtraCreateParameter(_In_ PFLT_FILTER Filter, _In_ PECP_LIST EcpList,
+                                               _In_opt_ PVOID CurrentEcpContext, _Out_opt_ LPGUID NextEcpType,
+                                               _Out_opt_ PVOID *NextEcpContext, _Out_opt_ ULONG *NextEcpContextSize);
+
+NTSTATUS FLTAPI FltGetEcpListFromCallbackData(_In_ PFLT_FILTER Filter, _In_ PFLT_CALLBACK_DATA CallbackData,
+                                              _Out_ PECP_LIST *EcpList);
+
+NTSTATUS FLTAPI FltSetEcpListIntoCallbackData(_In_ PFLT_FILTER Filter, _In_ PFLT_CALLBACK_DATA CallbackData,
+                                              _In_ PECP_LIST EcpList);
+
+void FLTAPI FltAcknowledgeEcp(_In_ PFLT_FILTER Filter, _In_ PVOID EcpContext);
+
+BOOLEAN FLTAPI FltIsEcpAcknowledged(_In_ PFLT_FILTER Filter, _In_ PVOID EcpContext);
+
+BOOLEAN FLTAPI FltIsEcpFromUserMode(_In_ PFLT_FILTER Filter, _In_ PVOID EcpContext);
+
 EXTERN_C_END

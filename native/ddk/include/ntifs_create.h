@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: what a driver says when it opens a file itself: IO_*, the create context.
+// This module provides: what a driver says when it opens a file itself: IO_*, the create context, extra create parameters.
 
 #pragma once
 
@@ -19,7 +19,6 @@ EXTERN_C_START
 
 typedef struct _TXN_PARAMETER_BLOCK *PTXN_PARAMETER_BLOCK;
 typedef struct _EJOB *PESILO;
-typedef struct _ECP_LIST *PECP_LIST;
 
 typedef struct _IO_DRIVER_CREATE_CONTEXT {
     CSHORT Size;
@@ -28,6 +27,18 @@ typedef struct _IO_DRIVER_CREATE_CONTEXT {
     PTXN_PARAMETER_BLOCK TxnParameters;
     PESILO SiloContext;
 } IO_DRIVER_CREATE_CONTEXT, *PIO_DRIVER_CREATE_CONTEXT;
+
+// ---- extra create parameters
+#define FSRTL_ALLOCATE_ECPLIST_FLAG_CHARGE_QUOTA 0x1
+#define FSRTL_ALLOCATE_ECP_FLAG_CHARGE_QUOTA 0x1
+#define FSRTL_ALLOCATE_ECP_FLAG_NONPAGED_POOL 0x2
+#define FSRTL_ECP_LOOKASIDE_FLAG_NONPAGED_POOL 0x2
+
+typedef struct _ECP_LIST *PECP_LIST;
+typedef ULONG FSRTL_ALLOCATE_ECPLIST_FLAGS;
+typedef ULONG FSRTL_ALLOCATE_ECP_FLAGS;
+typedef ULONG FSRTL_ECP_LOOKASIDE_FLAGS;
+typedef void(NTAPI *PFSRTL_EXTRA_CREATE_PARAMETER_CLEANUP_CALLBACK)(_Inout_ PVOID EcpContext, _In_ LPCGUID EcpType);
 
 /// All members zero, but the size.
 FORCEINLINE void IoInitializeDriverCreateContext(PIO_DRIVER_CREATE_CONTEXT DriverContext) {

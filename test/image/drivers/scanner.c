@@ -2,7 +2,8 @@
 //
 // This driver provides: a minifilter that looks into every file when it has been opened: it opens the file once more, by name and below itself, reads
 // its first bytes, asks for its size with callback data of its own and in a completion routine, and closes all. What begins with "EICAR" is refused. With
-// FORGETS it frees none of its callback data; with STRANGER its handles belong to whoever runs. For `minipend host`.
+// FORGETS it frees none of its callback data; with STRANGER its handles belong to whoever runs. Every create has an extra create parameter of it. For
+// `minipend host`.
 
 #include <fltkernel.h>
 
@@ -17,7 +18,15 @@ typedef struct SCAN {
     volatile LONG Ended;
 } SCAN;
 
+/// An extra create parameter: of a user's create, or of the scan's own.
+typedef struct MARK {
+    BOOLEAN OfScan;
+} MARK;
+
+static const GUID MarkType = {0x6a0b1c5e, 0x2f43, 0x4d18, {0x9c, 0x11, 0x5e, 0x7d, 0x20, 0x38, 0x4b, 0x96}};
+
 static PFLT_FILTER Filter;
+static volatile LONG Marks;
 static volatile LONG Scanned;
 static volatile LONG Refused;
 
@@ -61,6 +70,42 @@ static NTSTATUS AskForSize(_In_ PCFLT_RELATED_OBJECTS Objects, _In_ PFILE_OBJECT
     return Scan->Ended == 1 ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL;
 }
 
+static void NTAPI MarkGone(_Inout_ PVOID Mark, _In_ LPCGUID Type) {
+    UNREFERENCED_PARAMETER(Mark);
+    UNREFERENCED_PARAMETER(Type);
+    InterlockedDecrement(&Marks);
+}
+
+/// A list with a mark in it, or null.
+static PECP_LIST MakeMark(_In_ BOOLEAN OfScan) {
+    PECP_LIST List = NULL;
+    MARK *Mark = NULL;
+
+    if (!NT_SUCCESS(FltAllocateExtraCreateParameterList(Filter, 0, &List))) {
+        return NULL;
+    }
+    if (!NT_SUCCESS(
+            FltAllocateExtraCreateParameter(Filter, &MarkType, sizeof(MARK), 0, MarkGone, TAG, (PVOID *)&Mark))) {
+        FltFreeExtraCreateParameterList(Filter, List);
+        return NULL;
+    }
+    InterlockedIncrement(&Marks);
+    Mark->OfScan = OfScan;
+    if (!NT_SUCCESS(FltInsertExtraCreateParameter(Filter, List, Mark))) {
+        FltFreeExtraCreateParameter(Filter, Mark);
+    }
+    return List;
+}
+
+static BOOLEAN IsMarked(_In_ PFLT_CALLBACK_DATA Data, _In_ BOOLEAN OfScan) {
+    PECP_LIST List = NULL;
+    MARK *Mark = NULL;
+
+    return NT_SUCCESS(FltGetEcpListFromCallbackData(Filter, Data, &List)) && List != NULL &&
+           NT_SUCCESS(FltFindExtraCreateParameter(Filter, List, &MarkType, (PVOID *)&Mark, NULL)) &&
+           Mark->OfScan == OfScan;
+}
+
 static NTSTATUS ScanByName(_In_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects, _Inout_ SCAN *Scan) {
     PFLT_FILE_NAME_INFORMATION Name = NULL;
     OBJECT_ATTRIBUTES Attributes;
@@ -69,6 +114,7 @@ static NTSTATUS ScanByName(_In_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJE
     HANDLE Handle = NULL;
     PFILE_OBJECT File = NULL;
     BOOLEAN Directory = FALSE;
+    IO_DRIVER_CREATE_CONTEXT Create;
     NTSTATUS Status = FltGetFileNameInformation(Data, FLT_FILE_NAME_OPENED | FLT_FILE_NAME_QUERY_DEFAULT, &Name);
 
     if (!NT_SUCCESS(Status)) {
@@ -79,10 +125,15 @@ static NTSTATUS ScanByName(_In_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJE
 #else
     InitializeObjectAttributes(&Attributes, &Name->Name, OBJ_KERNEL_HANDLE, NULL, NULL);
 #endif
+    IoInitializeDriverCreateContext(&Create);
+    Create.ExtraCreateParameter = MakeMark(TRUE);
     Status =
-        FltCreateFileEx(Filter, Objects->Instance, &Handle, &File, FILE_READ_DATA | SYNCHRONIZE, &Attributes, &IoStatus,
-                        NULL, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, FILE_OPEN,
-                        FILE_SYNCHRONOUS_IO_NONALERT, NULL, 0, IO_IGNORE_SHARE_ACCESS_CHECK);
+        FltCreateFileEx2(Filter, Objects->Instance, &Handle, &File, FILE_READ_DATA | SYNCHRONIZE, &Attributes,
+                         &IoStatus, NULL, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                         FILE_OPEN, FILE_SYNCHRONOUS_IO_NONALERT, NULL, 0, IO_IGNORE_SHARE_ACCESS_CHECK, &Create);
+    if (Create.ExtraCreateParameter != NULL) {
+        FltFreeExtraCreateParameterList(Filter, Create.ExtraCreateParameter);
+    }
     FltReleaseFileNameInformation(Name);
     if (!NT_SUCCESS(Status)) {
         return Status;
@@ -106,9 +157,17 @@ static NTSTATUS ScanByName(_In_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJE
 
 static FLT_PREOP_CALLBACK_STATUS FLTAPI PreCreate(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects,
                                                   _Outptr_result_maybenull_ PVOID *Context) {
-    UNREFERENCED_PARAMETER(Data);
+    PECP_LIST List = NULL;
+
     UNREFERENCED_PARAMETER(Objects);
     *Context = NULL;
+    // A create that goes on behind a reparse point has its list already.
+    if (NT_SUCCESS(FltGetEcpListFromCallbackData(Filter, Data, &List)) && List == NULL) {
+        List = MakeMark(FALSE);
+        if (List != NULL && !NT_SUCCESS(FltSetEcpListIntoCallbackData(Filter, Data, List))) {
+            FltFreeExtraCreateParameterList(Filter, List);
+        }
+    }
     return FLT_PREOP_SUCCESS_WITH_CALLBACK;
 }
 
@@ -119,7 +178,8 @@ static FLT_POSTOP_CALLBACK_STATUS FLTAPI PostCreate(_Inout_ PFLT_CALLBACK_DATA D
 
     UNREFERENCED_PARAMETER(Context);
     if ((Flags & FLTFL_POST_OPERATION_DRAINING) != 0 || !NT_SUCCESS(Data->IoStatus.Status) ||
-        Data->IoStatus.Status == STATUS_REPARSE || (Objects->FileObject->Flags & FO_VOLUME_OPEN) != 0) {
+        Data->IoStatus.Status == STATUS_REPARSE || !IsMarked(Data, FALSE) ||
+        (Objects->FileObject->Flags & FO_VOLUME_OPEN) != 0) {
         return FLT_POSTOP_FINISHED_PROCESSING;
     }
     Scan = ExAllocatePoolWithTag(NonPagedPoolNx, sizeof(SCAN), TAG);

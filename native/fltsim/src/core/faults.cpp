@@ -46,6 +46,9 @@ constexpr auto FALLIBLE = std::to_array<Fallible>({
     {"FltAllocateCallbackDataEx", {S(STATUS_INSUFFICIENT_RESOURCES)}},
     {"FltAllocateContext", {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_FLT_DELETING_OBJECT)}}, // CTX-02
     {"FltAllocateDeferredIoWorkItem", {}},
+    {"FltAllocateExtraCreateParameter", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"FltAllocateExtraCreateParameterFromLookasideList", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"FltAllocateExtraCreateParameterList", {S(STATUS_INSUFFICIENT_RESOURCES)}},
     {"FltAllocateGenericWorkItem", {}},
     {"FltAllocatePoolAlignedWithTag", {}},
     {"FltBuildDefaultSecurityDescriptor", {S(STATUS_INSUFFICIENT_RESOURCES)}},

@@ -175,6 +175,7 @@ void unregister_filter(const std::shared_ptr<Filter> &filter) {
     report_context_leaks(*filter);
     report_name_leaks(*filter);
     report_generated_leaks(*filter);
+    report_ecp_leaks(*filter);
     forget_filter(filter);
 }
 

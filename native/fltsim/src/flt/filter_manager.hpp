@@ -34,6 +34,10 @@ class FilterManager {
     bool call_inline(const std::shared_ptr<io::Operation> &operation);
     /// The file system has finished the operation (io_status is set). Any thread, IRQL <= DISPATCH_LEVEL.
     void complete(const std::shared_ptr<io::Operation> &operation);
+    /// An open with extra create parameters (a PECP_LIST that its caller gave) begins.
+    void begin_create(void *ecp_list);
+    /// It has ended, behind all reparse points: what its caller did not give goes. `given`: of begin_create(), or null; `now`: what it ended with.
+    void end_create(void *given, void *now);
     /// IRP_MJ_CLOSE has run: drops the stream-handle contexts of the file object.
     void file_closed(io::FileObject &file);
 

@@ -24,6 +24,7 @@
 #include "core/registry.hpp"
 #include "flt/context.hpp"
 #include "flt/filter_manager.hpp"
+#include "flt/own.hpp"
 #include "flt/quarantine.hpp"
 
 namespace fltsim::flt {
@@ -189,20 +190,6 @@ struct CallRecord {
     PFLT_COMPLETE_CANCELED_CALLBACK cancel_completion = nullptr; ///< while it is set [CANC-05]
 };
 
-/// A FLT_CALLBACK_DATA and its parameters: one block, so that both are poisoned together.
-struct DataBlock {
-    FLT_CALLBACK_DATA data;
-    FLT_IO_PARAMETER_BLOCK iopb;
-};
-
-/// Callback data for an operation that a filter begins itself.
-struct GeneratedData {
-    enum class State { Idle, InProgress, Done };
-    State state = State::Idle;
-    std::shared_ptr<Instance> instance; ///< the initiating one
-    const char *owner = nullptr; ///< null: the driver; else the call whose operation it is
-};
-
 /// PFLT_DEFERRED_IO_WORKITEM, PFLT_GENERIC_WORKITEM
 struct DeferredItem {
     enum class State { Idle, Queued, Running };
@@ -238,6 +225,9 @@ struct FilterManager::Impl {
     std::map<OpenPlace::Key, std::shared_ptr<OpenPlace>> open_files; ///< whatever stream of theirs is open
     std::unordered_map<PFLT_CALLBACK_DATA, std::shared_ptr<CallRecord>> calls;
     std::unordered_map<PFLT_CALLBACK_DATA, GeneratedData> generated;
+    std::map<PECP_LIST, EcpList> ecp_lists;
+    std::map<PVOID, Ecp> ecps; ///< by what the driver has of them
+    std::map<PVOID, EcpLookaside> ecp_lookasides;
     std::map<PFLT_DEFERRED_IO_WORKITEM, DeferredItem> items;
     std::map<PFLT_GENERIC_WORKITEM, DeferredItem> generic_items;
     std::map<PFLT_FILE_NAME_INFORMATION, NameRecord> names;
@@ -323,32 +313,6 @@ void run_draining_post(const std::shared_ptr<io::Operation> &operation, size_t f
 /// `by_callback`: a post-operation callback has returned FINISHED_PROCESSING for it [SAFE-03].
 void complete_pended(const std::shared_ptr<CallRecord> &call, const char *api, bool by_callback);
 void finish(const std::shared_ptr<io::Operation> &operation);
-
-// ---- generated_data.cpp -----------------------------------------------------------------------------------------------
-/// Callback data of an operation that `instance` begins; `owner` as in GeneratedData.
-PFLT_CALLBACK_DATA make_generated(const std::shared_ptr<Instance> &instance, PFILE_OBJECT file, const char *owner);
-/// A filter's own operation on `file`, which only the filters below `instance` see.
-std::shared_ptr<io::Operation> own_operation(const std::shared_ptr<Instance> &instance, io::FileObject &file,
-                                             UCHAR major, ULONG irp_flags);
-/// Sends it and waits for its end.
-NTSTATUS perform_and_wait(const std::shared_ptr<Instance> &instance, const std::shared_ptr<io::Operation> &operation);
-/// Where an asynchronous one tells its end.
-struct AsyncEnd {
-    PFLT_CALLBACK_DATA data;
-    PFLT_COMPLETED_ASYNC_IO_CALLBACK routine;
-    PVOID context;
-};
-/// Sends it; `end` is told in the thread that completes it, before the return or after it. STATUS_PENDING: it is not completed yet.
-NTSTATUS perform_asynchronously(const std::shared_ptr<Instance> &instance,
-                                const std::shared_ptr<io::Operation> &operation, AsyncEnd end);
-/// V23: callback data that the filter has allocated and never freed.
-void report_generated_leaks(const Filter &filter);
-
-// ---- own_open.cpp -------------------------------------------------------------------------------------------------------
-/// The file of a call, open on the volume of the instance; V24 when it is not open (any more), VER-02 when it is none.
-std::shared_ptr<io::FileObject> open_file_of(PFILE_OBJECT file, const Instance &instance, const char *api);
-/// What may deadlock under a TopLevelIrp.
-void check_no_top_level_irp(const char *api);
 
 // ---- workitem.cpp -----------------------------------------------------------------------------------------------------
 void start_workers();

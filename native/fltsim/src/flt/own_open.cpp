@@ -74,9 +74,6 @@ void check_create_context(const OpenRequest &request) {
     if (context->TxnParameters || context->SiloContext) {
         unmodelled(request.api, "transactions and silos");
     }
-    if (context->ExtraCreateParameter) {
-        unmodelled(request.api, "extra create parameters");
-    }
 }
 
 /// IO_*: the Flags of FltCreateFile.
@@ -153,6 +150,7 @@ NTSTATUS open_own(const OpenRequest &request) {
             create.ea.assign(bytes, bytes + request.ea_bytes);
         }
         create.mode = KernelMode;
+        create.ecp_list = request.context ? request.context->ExtraCreateParameter : nullptr;
         if (instance) {
             create.below = instance->altitude;
             create.only = instance->volume->volume;

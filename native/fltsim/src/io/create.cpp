@@ -117,6 +117,7 @@ std::shared_ptr<Operation> IoManager::Impl::create_operation(const Open &open, F
         irp(IRP_MJ_CREATE, file, open.mode, IRP_CREATE_OPERATION | IRP_SYNCHRONOUS_API | IRP_DEFER_IO_COMPLETION);
     operation->operation_flags = open.operation_flags;
     operation->generated = !open.below.empty();
+    operation->ecp_list = open.ecp_list;
     // The extended attributes lie behind the security context.
     const size_t ea_at = sizeof(IO_SECURITY_CONTEXT);
     operation->system_buffer.resize(ea_at + open.ea.size());
@@ -139,21 +140,22 @@ std::shared_ptr<Operation> IoManager::Impl::create_operation(const Open &open, F
     return operation;
 }
 
-NTSTATUS IoManager::Impl::open(Open open, std::shared_ptr<FileObject> *opened, ULONG_PTR *information) {
+NTSTATUS IoManager::Impl::open_by_name(Open *open, std::shared_ptr<FileObject> *opened, ULONG_PTR *information) {
     constexpr size_t MAX_NAME_CHARS = 0x7FFE;
     constexpr unsigned MAX_REPARSES = 63;
     *information = 0;
     for (unsigned reparses = 0;; ++reparses) {
-        if (open.name.size() > MAX_NAME_CHARS) {
+        if (open->name.size() > MAX_NAME_CHARS) {
             return STATUS_OBJECT_NAME_INVALID;
         }
-        if (open.only != nullptr && open.volume != open.only) {
+        if (open->only != nullptr && open->volume != open->only) {
             return reparses == 0 ? STATUS_INVALID_DEVICE_OBJECT_PARAMETER : STATUS_MOUNT_POINT_NOT_RESOLVED;
         }
-        const auto file = make_file_object(open);
-        const auto operation = create_operation(open, *file);
+        const auto file = make_file_object(*open);
+        const auto operation = create_operation(*open, *file);
         file->references = 1; // the handle's
         const NTSTATUS status = send_and_wait(operation);
+        open->ecp_list = operation->ecp_list; // a filter may have given it one
         FILE_OBJECT &native = file->native;
         native.RelatedFileObject = nullptr; // means something during the create only
         file->related.reset();
@@ -161,7 +163,7 @@ NTSTATUS IoManager::Impl::open(Open open, std::shared_ptr<FileObject> *opened, U
             if (reparses == MAX_REPARSES) {
                 return STATUS_REPARSE_POINT_NOT_RESOLVED;
             }
-            const NTSTATUS followed = follow(*operation, &open);
+            const NTSTATUS followed = follow(*operation, open);
             if (!NT_SUCCESS(followed)) {
                 return followed;
             }
@@ -188,6 +190,18 @@ NTSTATUS IoManager::Impl::open(Open open, std::shared_ptr<FileObject> *opened, U
         *opened = file;
         return status;
     }
+}
+
+NTSTATUS IoManager::Impl::open(Open open, std::shared_ptr<FileObject> *opened, ULONG_PTR *information) {
+    void *const given = open.ecp_list;
+    if (given != nullptr) {
+        world.flt->begin_create(given);
+    }
+    const NTSTATUS status = open_by_name(&open, opened, information);
+    if (open.ecp_list != nullptr) {
+        world.flt->end_create(given, open.ecp_list);
+    }
+    return status;
 }
 
 NTSTATUS IoManager::Impl::resolve_name(const std::u16string &name, const std::shared_ptr<FileObject> &root,
@@ -234,6 +248,7 @@ NTSTATUS IoManager::create_file(const CreateFile &request, std::shared_ptr<FileO
     open.ignore_share = request.ignore_share;
     open.below = request.below;
     open.only = request.only;
+    open.ecp_list = request.ecp_list;
     return impl_->open(std::move(open), file, information);
 }
 

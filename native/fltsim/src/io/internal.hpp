@@ -112,9 +112,12 @@ struct IoManager::Impl {
         std::u16string below; ///< FileObject::below
         const Volume *only = nullptr; ///< the name has to lead here; null: anywhere
         bool ignore_share = false; ///< FileObject::ignore_share
+        void *ecp_list = nullptr; ///< Operation::ecp_list
     };
     /// Opens, again for each STATUS_REPARSE on the way [SEQ-01].
     NTSTATUS open(Open open, std::shared_ptr<FileObject> *file, ULONG_PTR *information);
+    /// The same, without the end of its extra create parameters: open->ecp_list is what they have become.
+    NTSTATUS open_by_name(Open *open, std::shared_ptr<FileObject> *file, ULONG_PTR *information);
     /// Where a name leads: its volume and the path there, or the root that it is relative to.
     NTSTATUS resolve_name(const std::u16string &name, const std::shared_ptr<FileObject> &root, Open *open);
     /// A file object for `open` that no file system has seen yet.

@@ -142,6 +142,7 @@ class IoManager {
         const void *security_descriptor = nullptr; ///< self-relative, for a file that is made
         KPROCESSOR_MODE mode = UserMode;
         UCHAR operation_flags = 0; ///< SL_*
+        void *ecp_list = nullptr; ///< PECP_LIST, or null
         bool unchecked = false; ///< IO_NO_PARAMETER_CHECKING
         bool ignore_share = false; ///< IO_IGNORE_SHARE_ACCESS_CHECK
         std::u16string below; ///< FileObject::below

@@ -62,6 +62,8 @@ struct Operation : std::enable_shared_from_this<Operation> {
     /// A create's initial security descriptor, self-relative (ACCESS_STATE::SecurityDescriptor on Windows). Empty: none.
     std::vector<uint8_t> security_descriptor;
 
+    void *ecp_list = nullptr; ///< of a create: PECP_LIST, its extra create parameters
+
     State state = State::New;
     bool cancel_requested = false;
 
