@@ -131,6 +131,36 @@ TEST(asynchronous_ones_end_in_their_routine) {
     }));
 }
 
+TEST(an_asynchronous_cached_read_does_not_wait_for_the_disk) {
+    expect_clean(with_stack([](Stack &stack) {
+        alignas(PAGE) static char buffer[PAGE];
+        memset(buffer, 'd', sizeof buffer);
+        const HANDLE writer =
+            CreateFileW(u"D:\\own", GENERIC_WRITE, 0, nullptr, CREATE_ALWAYS, FILE_FLAG_NO_BUFFERING, nullptr);
+        DWORD moved = 0;
+        CHECK(WriteFile(writer, buffer, PAGE, &moved, nullptr));
+        close(writer); // so that nothing of it is in the cache
+        const HANDLE user = CreateFileW(u"D:\\own", GENERIC_READ, context_subject::SHARE, nullptr, OPEN_EXISTING,
+                                        FILE_FLAG_OVERLAPPED, nullptr);
+        memset(buffer, 0, sizeof buffer);
+        PFLT_CALLBACK_DATA data = allocate(stack.instance, stack.file);
+        ask_read(data, buffer, PAGE, 0);
+        bool ended = false;
+        bool in_system = false;
+        End end = [&](PFLT_CALLBACK_DATA given) {
+            CHECK_EQ(given->IoStatus.Information, PAGE);
+            in_system = executing().process->system;
+            FltFreeCallbackData(given);
+            ended = true;
+        };
+        CHECK_EQ(FltPerformAsynchronousIo(data, on_end, &end), STATUS_PENDING);
+        CHECK(stack.bench.wait_until([&] { return ended; }));
+        CHECK(in_system); // a worker
+        CHECK_EQ(buffer[0], 'd');
+        close(user);
+    }));
+}
+
 TEST(the_routine_is_called_when_the_call_fails) {
     expect_clean(with_stack([](Stack &stack) {
         const UserFile user(stack, u"D:\\own");
