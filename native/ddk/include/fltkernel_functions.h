@@ -339,6 +339,24 @@ void FLTAPI FltAcquireResourceShared(_Inout_ PERESOURCE Resource);
 /// IRQL <= DISPATCH_LEVEL.
 void FLTAPI FltReleaseResource(_Inout_ PERESOURCE Resource);
 
+// ---- push locks: acquired in a critical region. IRQL <= APC_LEVEL; Flags 0
+
+void FLTAPI FltInitializePushLock(_Out_ PULONG_PTR PushLock);
+
+void FLTAPI FltDeletePushLock(_In_ PULONG_PTR PushLock);
+
+void FLTAPI FltAcquirePushLockExclusive(_Inout_ PULONG_PTR PushLock);
+
+void FLTAPI FltAcquirePushLockExclusiveEx(_Inout_ PULONG_PTR PushLock, _In_ ULONG Flags);
+
+void FLTAPI FltAcquirePushLockShared(_Inout_ PULONG_PTR PushLock);
+
+void FLTAPI FltAcquirePushLockSharedEx(_Inout_ PULONG_PTR PushLock, _In_ ULONG Flags);
+
+void FLTAPI FltReleasePushLock(_Inout_ PULONG_PTR PushLock);
+
+void FLTAPI FltReleasePushLockEx(_Inout_ PULONG_PTR PushLock, _In_ ULONG Flags);
+
 // ---- pool
 
 /// IRQL <= DISPATCH_LEVEL, paged pool <= APC_LEVEL.

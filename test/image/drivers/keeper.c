@@ -104,6 +104,9 @@ static VOID QueueCarrier(VOID) {
     }
 }
 
+/// Of ntoskrnl.exe, as other functions of C.
+SIZE_T wcslen(_In_ const WCHAR *Text);
+
 static void FLTAPI OnCancel(_In_ PFLT_CALLBACK_DATA Data) {
     InterlockedIncrement(&Cancelled);
     (VOID) KeSetEvent(&((PHELD)Data->FilterContext[0])->Cancelled, IO_NO_INCREMENT, FALSE);
@@ -259,6 +262,9 @@ static NTSTATUS ReadAltitude(_In_ PUNICODE_STRING RegistryPath) {
             Status = QueryValue(Definition, L"Altitude", REG_SZ, Altitude, sizeof(Altitude) - sizeof(WCHAR));
             if (NT_SUCCESS(Status)) {
                 Status = QueryValue(Definition, L"Flags", REG_DWORD, &Flags, sizeof(Flags));
+            }
+            if (NT_SUCCESS(Status) && wcslen(Altitude) == 0) {
+                Status = STATUS_INVALID_PARAMETER;
             }
             (VOID) ZwClose(Definition);
         }

@@ -213,7 +213,10 @@ std::u16string make_short_name(std::u16string_view name, const std::function<boo
     }
 }
 
-bool name_matches(std::u16string_view expression, std::u16string_view name) {
+bool name_matches(std::u16string_view expression, std::u16string_view name, bool exactly) {
+    if (exactly) {
+        return matches(expression, name);
+    }
     return expression.empty() || matches(fold(expression), fold(name));
 }
 

@@ -41,7 +41,7 @@ bool is_short_name(std::u16string_view name);
 /// An upper-case 8.3 name for a long one (LONGNA~1.TXT) that `taken` does not know.
 std::u16string make_short_name(std::u16string_view name, const std::function<bool(const std::u16string &)> &taken);
 
-/// FsRtlIsNameInExpression, case-insensitive: * and ?, and the DOS forms < > and ".
-bool name_matches(std::u16string_view expression, std::u16string_view name);
+/// FsRtlIsNameInExpression, case-insensitive unless `exactly`: * and ?, and the DOS forms < > and ".
+bool name_matches(std::u16string_view expression, std::u16string_view name, bool exactly = false);
 
 } // namespace fltsim::fs

@@ -43,6 +43,11 @@ bool is_of_hal(std::string_view name) {
     return std::ranges::find(NAMES, name) != std::end(NAMES);
 }
 
+/// C functions, which have other names in the model (ke/crt.cpp): those of the kernel interface begin with a capital.
+bool is_of_c(std::string_view name) {
+    return !name.empty() && (name[0] == '_' || std::islower(static_cast<unsigned char>(name[0])) != 0);
+}
+
 /// Functions of the model's own name in its symbol table: dlsym in this library.
 void *own_symbol(std::string_view name) {
     static void *const self = [] {
@@ -79,7 +84,7 @@ Export find_export(std::string_view module, std::string_view name) {
     if (const void *plain = plain_export(name)) {
         return {const_cast<void *>(plain), false};
     }
-    void *found = own_symbol(name);
+    void *found = own_symbol(is_of_c(name) ? "FltSimCrt_" + std::string(name) : std::string(name));
     const bool kernel = found >= __start_fltsim_kernel && found < __stop_fltsim_kernel;
     return kernel ? Export{found, true} : Export{};
 }

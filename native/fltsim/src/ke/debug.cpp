@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: DbgPrintEx (into the world's history; every component and level is shown) and KeBugCheckEx.
+// This module provides: DbgPrint and DbgPrintEx (into the world's history; every component and level is shown) and KeBugCheckEx.
 #include <cstdio>
 #include <string>
 
@@ -17,21 +17,39 @@ using namespace fltsim;
 #define KERNEL_VA_END(list) va_end(list)
 #endif
 
-/// Any IRQL up to DISPATCH_LEVEL here; formats of wide characters at PASSIVE_LEVEL only [V5].
-FLTSIM_KERNEL ULONG NTAPI DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...) {
-    KernelCall call("DbgPrintEx", HIGH_LEVEL);
+namespace {
+
+void print(const char *api, PCSTR format, KernelArguments &arguments) {
     bool unicode = false;
-    KernelArguments arguments;
-    KERNEL_VA_START(arguments, Format);
-    std::string text = format_kernel(Format, arguments, &unicode);
-    KERNEL_VA_END(arguments);
+    std::string text = format_kernel(format, arguments, &unicode);
     if (unicode && executing().irql > PASSIVE_LEVEL) {
-        bugcheck("V5 IRQL too high", "DbgPrintEx", "formats of wide characters need PASSIVE_LEVEL");
+        bugcheck("V5 IRQL too high", api, "formats of wide characters need PASSIVE_LEVEL");
     }
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) {
         text.pop_back();
     }
     world().note("driver: " + text);
+}
+
+} // namespace
+
+/// Any IRQL up to DISPATCH_LEVEL here; formats of wide characters at PASSIVE_LEVEL only [V5].
+FLTSIM_KERNEL ULONG NTAPI DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...) {
+    KernelCall call("DbgPrintEx", HIGH_LEVEL);
+    KernelArguments arguments;
+    KERNEL_VA_START(arguments, Format);
+    print("DbgPrintEx", Format, arguments);
+    KERNEL_VA_END(arguments);
+    return static_cast<ULONG>(STATUS_SUCCESS);
+}
+
+/// The same without a component.
+FLTSIM_KERNEL ULONG NTAPI DbgPrint(PCSTR Format, ...) {
+    KernelCall call("DbgPrint", HIGH_LEVEL);
+    KernelArguments arguments;
+    KERNEL_VA_START(arguments, Format);
+    print("DbgPrint", Format, arguments);
+    KERNEL_VA_END(arguments);
     return static_cast<ULONG>(STATUS_SUCCESS);
 }
 

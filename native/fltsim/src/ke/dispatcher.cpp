@@ -125,7 +125,7 @@ NTSTATUS wait_for(const void *channel, const std::function<bool()> &ready, KPROC
 } // namespace
 
 /// Any IRQL. An event that threads wait for must not be initialised again.
-FLTSIM_KERNEL void NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State) {
+FLTSIM_KERNEL_OF_HEADERS void NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State) {
     KernelCall call("KeInitializeEvent", HIGH_LEVEL);
     if (Type != NotificationEvent && Type != SynchronizationEvent) {
         bugcheck("WAIT object type", "KeInitializeEvent",

@@ -7,13 +7,12 @@
 #include <string>
 
 #include "core/world.hpp"
+#include "ke/strings.hpp"
 #include "ke/upcase.hpp"
 
 using namespace fltsim;
 
-namespace {
-
-std::u16string_view view(const char *api, PCUNICODE_STRING text) {
+std::u16string_view ke::string_view_of(const char *api, PCUNICODE_STRING text) {
     if (text == nullptr) {
         bugcheck("STRING is null", api, "pass a UNICODE_STRING");
     }
@@ -24,8 +23,6 @@ std::u16string_view view(const char *api, PCUNICODE_STRING text) {
     }
     return {text->Buffer, text->Length / sizeof(WCHAR)};
 }
-
-} // namespace
 
 /// IRQL <= DISPATCH_LEVEL. A null source gives an empty string; one longer than a UNICODE_STRING can say is cut at 65,532 bytes.
 FLTSIM_KERNEL void NTAPI RtlInitUnicodeString(PUNICODE_STRING DestinationString, PCWSTR SourceString) {
@@ -47,7 +44,7 @@ FLTSIM_KERNEL void NTAPI RtlCopyUnicodeString(PUNICODE_STRING DestinationString,
         DestinationString->Length = 0;
         return;
     }
-    const std::u16string_view source = view("RtlCopyUnicodeString", SourceString);
+    const std::u16string_view source = ke::string_view_of("RtlCopyUnicodeString", SourceString);
     const size_t room = DestinationString->MaximumLength / sizeof(WCHAR);
     const size_t count = std::min(source.size(), room);
     if (count != 0) {
@@ -63,8 +60,8 @@ FLTSIM_KERNEL void NTAPI RtlCopyUnicodeString(PUNICODE_STRING DestinationString,
 FLTSIM_KERNEL BOOLEAN NTAPI RtlEqualUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2,
                                                   BOOLEAN CaseInSensitive) {
     KernelCall call("RtlEqualUnicodeString", PASSIVE_LEVEL);
-    const std::u16string_view a = view("RtlEqualUnicodeString", String1);
-    const std::u16string_view b = view("RtlEqualUnicodeString", String2);
+    const std::u16string_view a = ke::string_view_of("RtlEqualUnicodeString", String1);
+    const std::u16string_view b = ke::string_view_of("RtlEqualUnicodeString", String2);
     return (CaseInSensitive != FALSE ? equal_ignoring_case(a, b) : a == b) ? TRUE : FALSE;
 }
 
@@ -72,8 +69,8 @@ FLTSIM_KERNEL BOOLEAN NTAPI RtlEqualUnicodeString(PCUNICODE_STRING String1, PCUN
 FLTSIM_KERNEL LONG NTAPI RtlCompareUnicodeString(PCUNICODE_STRING String1, PCUNICODE_STRING String2,
                                                  BOOLEAN CaseInSensitive) {
     KernelCall call("RtlCompareUnicodeString", PASSIVE_LEVEL);
-    const std::u16string_view a = view("RtlCompareUnicodeString", String1);
-    const std::u16string_view b = view("RtlCompareUnicodeString", String2);
+    const std::u16string_view a = ke::string_view_of("RtlCompareUnicodeString", String1);
+    const std::u16string_view b = ke::string_view_of("RtlCompareUnicodeString", String2);
     for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
         const LONG difference = CaseInSensitive != FALSE
                                     ? static_cast<LONG>(upcase(a[i])) - static_cast<LONG>(upcase(b[i]))
