@@ -331,7 +331,9 @@ TEST(mistakes_with_extra_create_parameters) {
              v25);
     CHECK_EQ(stops([](Stack &stack, PFLT_FILTER filter, PECP_LIST list, PVOID) { // the create frees it
                  stack.mid.pre = [=](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID *) {
-                     static_cast<void>(FltSetEcpListIntoCallbackData(filter, data, list));
+                     if (data->Iopb->MajorFunction == IRP_MJ_CREATE) {
+                         CHECK_EQ(FltSetEcpListIntoCallbackData(filter, data, list), STATUS_SUCCESS);
+                     }
                      return FLT_PREOP_SUCCESS_NO_CALLBACK;
                  };
                  close(open(u"D:\\own"));
