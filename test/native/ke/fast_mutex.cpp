@@ -121,6 +121,7 @@ TEST(interlocked_list_calls) {
             CHECK(ExInterlockedRemoveHeadList(&head, &lock) == &entries[i]);
         }
         CHECK(IsListEmpty(&head));
+        CHECK(ExInterlockedInsertHeadList(&head, &entries[0], &lock) == nullptr);
     });
     CHECK(check::contains(report, "\"stopped\":false"));
 }
