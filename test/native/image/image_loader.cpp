@@ -178,10 +178,12 @@ TEST(a_name_belongs_to_one_module) {
     CHECK(image::find_export("hal.dll", "KeSetEvent").address == nullptr);
     CHECK(image::find_export("wdfldr.sys", "WdfVersionBind").address != nullptr);
     // Functions of the host, and the model's own for clients and host drivers, are nobody's import.
-    for (const char *name : {"malloc", "strlen", "CreateFileW", "FltSimCreateWorld", "FltSimSehEnter"}) {
+    for (const char *name :
+         {"malloc", "strtok", "CreateFileW", "FltSimCreateWorld", "FltSimSehEnter", "FltSimCrt_strlen"}) {
         CHECK(image::find_export("ntoskrnl.exe", name).address == nullptr);
         CHECK(image::find_export("fltmgr.sys", name).address == nullptr);
     }
+    CHECK(image::find_export("ntoskrnl.exe", "strlen").gated); // not the host's
     CHECK(image::find_export("ntoskrnl.exe", "memcpy").address != nullptr);
     CHECK(!image::find_export("ntoskrnl.exe", "memcpy").gated);
 }

@@ -78,7 +78,7 @@ const void *plain_export(std::string_view name) {
 Export find_export(std::string_view module, std::string_view name) {
     const bool right_module =
         equal_without_case(module, module_of(name)) || (equal_without_case(module, "hal.dll") && is_of_hal(name));
-    if (!right_module) {
+    if (!right_module || name.starts_with("FltSim")) {
         return {};
     }
     if (const void *plain = plain_export(name)) {
