@@ -317,6 +317,6 @@ SPINE_TEST(nothing_grows_while_the_driver_stays_loaded) {
             before = live_blocks();
         }
     }
-    // A record is freed just after its requestor went on.
-    CHECK(eventually([&] { return live_blocks() == before; }));
+    // A record is freed just after its requestor went on: so those of the first round may have been counted, too.
+    CHECK(eventually([&] { return live_blocks() <= before; }));
 }
