@@ -15,7 +15,20 @@
 #include <type_traits>
 #include <vector>
 
+#if defined(__has_feature)
+#define CHECK_HAS_FEATURE(x) __has_feature(x)
+#else
+#define CHECK_HAS_FEATURE(x) 0
+#endif
+
 namespace check {
+
+/// AddressSanitizer ends a process at a stray write, before the model's own check can see it.
+#if defined(__SANITIZE_ADDRESS__) || CHECK_HAS_FEATURE(address_sanitizer)
+inline constexpr bool SANITIZER_SEES_FIRST = true;
+#else
+inline constexpr bool SANITIZER_SEES_FIRST = false;
+#endif
 
 struct Case {
     std::string name; ///< file stem and test name: "scheduler.block_and_wake"

@@ -350,12 +350,14 @@ TEST(pool_for_a_device_mistakes) {
                  FltFreePoolAlignedWithTag(instance, block, TAG);
              }),
              std::string("V20 pool: double free"));
-    CHECK_EQ(rule([&](PFLT_INSTANCE instance) {
-                 char *const block = aligned(instance);
-                 block[512] = 0;
-                 FltFreePoolAlignedWithTag(instance, block, TAG);
-             }),
-             std::string("V20 pool: overrun"));
+    if constexpr (!check::SANITIZER_SEES_FIRST) {
+        CHECK_EQ(rule([&](PFLT_INSTANCE instance) {
+                     char *const block = aligned(instance);
+                     block[512] = 0;
+                     FltFreePoolAlignedWithTag(instance, block, TAG);
+                 }),
+                 std::string("V20 pool: overrun"));
+    }
     CHECK_EQ(rule([&](PFLT_INSTANCE instance) {
                  IrqlScope dispatch(DISPATCH_LEVEL);
                  aligned(instance, PagedPool);

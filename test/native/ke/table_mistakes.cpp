@@ -76,11 +76,13 @@ template <class Kind> void mistakes_of_one() {
         subject.look_up(10);
         Kind::insert_full(&subject.table, &item, sizeof item, nullptr, where, result);
     }));
-    CHECK(stops<Kind>("V20 pool: overrun", [](S &subject) { // the routine gives less than it is asked for
-        subject.behaviour.allocate = [] { return ExAllocatePoolWithTag(NonPagedPoolNx, Kind::HEADER, TAG); };
-        subject.insert(2);
-        subject.remove(2);
-    }));
+    if constexpr (!check::SANITIZER_SEES_FIRST) {
+        CHECK(stops<Kind>("V20 pool: overrun", [](S &subject) { // the routine gives less than it is asked for
+            subject.behaviour.allocate = [] { return ExAllocatePoolWithTag(NonPagedPoolNx, Kind::HEADER, TAG); };
+            subject.insert(2);
+            subject.remove(2);
+        }));
+    }
     CHECK(stops<Kind>("V5 IRQL too high", [](S &subject) {
         subject.behaviour.paged = true;
         subject.insert(2);
