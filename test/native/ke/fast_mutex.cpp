@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // This module provides: tests of fast mutexes and of the interlocked calls on lists.
+#include <list>
 #include <string>
+#include <utility>
 
 #include "world_fixture.hpp"
 
@@ -11,9 +13,14 @@ using check::stopped_on;
 
 namespace {
 
-/// A mutex that stays after a world that stops.
+/// What stays after a world that stops, and is no leak.
+template <class T> T &kept(T value) {
+    static auto &all = *new std::list<T>;
+    return all.emplace_back(std::move(value));
+}
+
 FAST_MUTEX &new_mutex() {
-    auto &mutex = *new FAST_MUTEX{};
+    auto &mutex = kept(FAST_MUTEX{});
     ExInitializeFastMutex(&mutex);
     return mutex;
 }
@@ -129,7 +136,7 @@ TEST(interlocked_list_calls) {
 namespace {
 
 ULONG_PTR &new_push_lock() {
-    auto &lock = *new ULONG_PTR{0x5555};
+    auto &lock = kept(ULONG_PTR{0x5555});
     FltInitializePushLock(&lock);
     return lock;
 }
