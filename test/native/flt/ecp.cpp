@@ -29,6 +29,18 @@ PVOID make(PFLT_FILTER filter, char letter, const GUID &type = ONE, ULONG bytes 
     return context;
 }
 
+PFLT_FILTER g_filter;
+PECP_LIST g_list;
+
+/// Frees what is being freed.
+void FLTAPI free_again(PVOID context, LPCGUID) {
+    FltFreeExtraCreateParameter(g_filter, context);
+}
+
+void FLTAPI free_list_again(PVOID, LPCGUID) {
+    FltFreeExtraCreateParameterList(g_filter, g_list);
+}
+
 PECP_LIST make_list(PFLT_FILTER filter) {
     PECP_LIST list = nullptr;
     CHECK_EQ(FltAllocateExtraCreateParameterList(filter, 0, &list), STATUS_SUCCESS);
@@ -340,6 +352,18 @@ TEST(mistakes_with_extra_create_parameters) {
                  FltFreeExtraCreateParameterList(filter, list);
              }),
              v25);
+    for (const auto cleanup : {free_again, free_list_again}) {
+        CHECK_EQ(stops([=](Stack &, PFLT_FILTER filter, PECP_LIST list, PVOID) {
+                     g_filter = filter;
+                     g_list = list;
+                     PVOID again = nullptr;
+                     CHECK_EQ(FltAllocateExtraCreateParameter(filter, &TWO, 8, 0, cleanup, TAG, &again),
+                              STATUS_SUCCESS);
+                     CHECK_EQ(FltInsertExtraCreateParameter(filter, list, again), STATUS_SUCCESS);
+                     FltFreeExtraCreateParameterList(filter, list);
+                 }),
+                 v25);
+    }
     CHECK_EQ(stops([](Stack &, PFLT_FILTER filter, PECP_LIST, PVOID context) { // no lookaside list
                  static_cast<void>(
                      FltAllocateExtraCreateParameterFromLookasideList(filter, &ONE, 8, 0, nullptr, &context, &context));

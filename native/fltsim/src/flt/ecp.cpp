@@ -34,6 +34,17 @@ Ecp &ecp_of(PVOID context, const char *api) {
     return found->second;
 }
 
+Ecp &ecp_alone(PVOID context, const char *api, const char *in_a_list) {
+    Ecp &ecp = ecp_of(context, api);
+    if (ecp.going) {
+        bad_ecp(api, "its cleanup callback is running: it is being freed");
+    }
+    if (ecp.list) {
+        bad_ecp(api, in_a_list);
+    }
+    return ecp;
+}
+
 void let_ecp_filter_go(Ecp &ecp) {
     if (std::exchange(ecp.held, false)) {
         --ecp.filter->references;
@@ -41,10 +52,12 @@ void let_ecp_filter_go(Ecp &ecp) {
     }
 }
 
-/// It is in no list (any more): its cleanup callback runs, then its memory goes.
 void delete_ecp(PVOID context) {
     auto &m = manager();
-    Ecp ecp = m.ecps.at(context);
+    Ecp &entry = m.ecps.at(context);
+    entry.going = true;
+    entry.list = nullptr;
+    Ecp ecp = entry;
     if (ecp.cleanup) {
         DriverCall driver("cleanup callback of an extra create parameter");
         ecp.cleanup(context, &ecp.type);
@@ -135,9 +148,7 @@ FLTSIM_KERNEL VOID FLTAPI FltFreeExtraCreateParameter(PFLT_FILTER Filter, PVOID 
     constexpr const char *kApi = "FltFreeExtraCreateParameter";
     KernelCall call(kApi, APC_LEVEL);
     filter_of(Filter, kApi);
-    if (ecp_of(EcpContext, kApi).list) {
-        bad_ecp(kApi, "it is still in a list: FltRemoveExtraCreateParameter comes first");
-    }
+    ecp_alone(EcpContext, kApi, "it is still in a list: FltRemoveExtraCreateParameter comes first");
     delete_ecp(EcpContext);
 }
 

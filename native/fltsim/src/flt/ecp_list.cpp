@@ -38,8 +38,10 @@ std::vector<PVOID>::iterator find_ecp_type(EcpList &list, const GUID &type) {
                         [&](PVOID context) { return same_ecp_type(manager().ecps.at(context).type, type); });
 }
 
+/// Cleanup callbacks may do anything but free it again.
 void delete_ecp_list(PECP_LIST list) {
     auto &m = manager();
+    m.ecp_lists.at(list).creates = 1;
     while (!m.ecp_lists.at(list).entries.empty()) {
         auto &entries = m.ecp_lists.at(list).entries;
         const PVOID context = entries.front();
@@ -71,19 +73,19 @@ void FilterManager::end_create(void *given, void *now) {
     auto *list = static_cast<PECP_LIST>(now);
     if (given != nullptr) {
         EcpList &callers = ecp_list_of(static_cast<PECP_LIST>(given), "IRP_MJ_CREATE");
-        --callers.creates;
-        for (size_t i = 0; i < callers.entries.size();) {
+        for (size_t i = 0; i < callers.entries.size();) { // in use until the last cleanup callback has returned
             const PVOID context = callers.entries[i];
-            if (callers.creates == 0 && manager().ecps.at(context).of_create) {
+            if (callers.creates == 1 && manager().ecps.at(context).of_create) {
                 callers.entries.erase(callers.entries.begin() + static_cast<ptrdiff_t>(i));
                 delete_ecp(context);
+                i = 0; // the list may have changed
             } else {
                 ++i;
             }
         }
+        --callers.creates;
     }
     if (list != nullptr && now != given) {
-        --ecp_list_of(list, "IRP_MJ_CREATE").creates;
         delete_ecp_list(list);
     }
 }
@@ -117,7 +119,7 @@ FLTSIM_KERNEL VOID FLTAPI FltFreeExtraCreateParameterList(PFLT_FILTER Filter, PE
     KernelCall call(kApi, APC_LEVEL);
     filter_of(Filter, kApi);
     if (ecp_list_of(EcpList, kApi).creates != 0) {
-        bad_ecp(kApi, "a create is using the list");
+        bad_ecp(kApi, "a create is using the list, or it is being freed");
     }
     delete_ecp_list(EcpList);
 }
@@ -128,10 +130,7 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltInsertExtraCreateParameter(PFLT_FILTER Filter, 
     KernelCall call(kApi, APC_LEVEL);
     filter_of(Filter, kApi);
     auto &list = ecp_list_of(EcpList, kApi);
-    Ecp &ecp = ecp_of(EcpContext, kApi);
-    if (ecp.list) {
-        bad_ecp(kApi, "it is in a list already");
-    }
+    Ecp &ecp = ecp_alone(EcpContext, kApi, "it is in a list already");
     if (find_ecp_type(list, ecp.type) != list.entries.end()) {
         return STATUS_INVALID_PARAMETER;
     }

@@ -167,6 +167,15 @@ NTSTATUS perform_and_wait(const std::shared_ptr<Instance> &instance, const std::
     return status;
 }
 
+NTSTATUS set_and_wait(const std::shared_ptr<Instance> &instance, const std::shared_ptr<io::Operation> &operation,
+                      const void *buffer, ULONG length, FILE_INFORMATION_CLASS information_class) {
+    operation->irp_flags |= IRP_SYNCHRONOUS_API;
+    hold_instance(*instance);
+    const NTSTATUS status = world().io->impl().send_set_information(operation, buffer, length, information_class);
+    let_go_of(*instance);
+    return status;
+}
+
 NTSTATUS perform_asynchronously(const std::shared_ptr<Instance> &instance,
                                 const std::shared_ptr<io::Operation> &operation, AsyncEnd end) {
     hold_instance(*instance);

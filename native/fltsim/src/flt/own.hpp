@@ -40,6 +40,7 @@ struct Ecp {
     bool of_create = false; ///< inserted while a create used the list: it goes with the create
     bool held = false; ///< the filter is referenced for it
     bool acknowledged = false;
+    bool going = false; ///< its cleanup callback runs
 };
 
 struct EcpList {
@@ -62,6 +63,9 @@ std::shared_ptr<io::Operation> own_operation(const std::shared_ptr<Instance> &in
                                              UCHAR major, ULONG irp_flags);
 /// Sends it and waits for its end.
 NTSTATUS perform_and_wait(const std::shared_ptr<Instance> &instance, const std::shared_ptr<io::Operation> &operation);
+/// The same of an IRP_MJ_SET_INFORMATION; the length is at least the class's.
+NTSTATUS set_and_wait(const std::shared_ptr<Instance> &instance, const std::shared_ptr<io::Operation> &operation,
+                      const void *buffer, ULONG length, FILE_INFORMATION_CLASS information_class);
 /// Where an asynchronous one tells its end.
 struct AsyncEnd {
     PFLT_CALLBACK_DATA data;
@@ -78,6 +82,8 @@ void report_generated_leaks(const Filter &filter);
 [[noreturn]] void bad_ecp(const char *api, const std::string &text);
 void check_ecp_flags(const char *api, ULONG flags, ULONG known);
 Ecp &ecp_of(PVOID context, const char *api);
+/// One in no list, which nobody is freeing.
+Ecp &ecp_alone(PVOID context, const char *api, const char *in_a_list);
 /// The filter is not referenced for it any more.
 void let_ecp_filter_go(Ecp &ecp);
 /// It is in no list (any more): its cleanup callback runs, then its memory goes.

@@ -6,6 +6,7 @@
 #include "flt/internal.hpp"
 
 #include "core/faults.hpp"
+#include "fs/names.hpp"
 
 namespace fltsim::flt {
 
@@ -13,7 +14,6 @@ namespace {
 
 constexpr int64_t kWriteToEnd = -1; // FILE_WRITE_TO_END_OF_FILE
 constexpr int64_t kUsePosition = -2; // FILE_USE_FILE_POINTER_POSITION
-constexpr ULONG kTransferSector = 512;
 
 /// The parameters of FltReadFileEx and FltWriteFileEx.
 struct Transfer {
@@ -96,7 +96,7 @@ NTSTATUS transfer_data(const Transfer &transfer) {
     bool from_position = false;
     NTSTATUS status = transfer_offset(transfer, *file, &offset, &from_position);
     const ULONG flags = transfer_flags(transfer, *file);
-    const bool aligned = transfer.length % kTransferSector == 0 && (offset < 0 || offset % kTransferSector == 0);
+    const bool aligned = transfer.length % fs::SECTOR_BYTES == 0 && (offset < 0 || offset % fs::SECTOR_BYTES == 0);
     if (NT_SUCCESS(status) && (flags & IRP_NOCACHE) != 0 && !aligned) {
         status = STATUS_INVALID_PARAMETER;
     }

@@ -16,8 +16,6 @@ namespace fltsim::flt {
 
 namespace {
 
-constexpr ULONG kQueryBuffered = IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER | IRP_DEFER_IO_COMPLETION;
-
 /// What each of these calls begins with. A refusal: the status to return.
 struct OwnTarget {
     std::shared_ptr<Instance> instance;
@@ -54,7 +52,7 @@ void take_own_answer(const io::Operation &operation, NTSTATUS status, PVOID buff
 
 std::shared_ptr<io::Operation> own_query_operation(const OwnTarget &target, ULONG length,
                                                    FILE_INFORMATION_CLASS information_class) {
-    auto operation = target.operation(IRP_MJ_QUERY_INFORMATION, kQueryBuffered | IRP_INPUT_OPERATION);
+    auto operation = target.operation(IRP_MJ_QUERY_INFORMATION, io::BUFFERED_IRP | IRP_INPUT_OPERATION);
     operation->system_buffer.assign(std::max<ULONG>(length, 1), 0);
     auto &parameters = operation->parameters.QueryFileInformation;
     parameters.Length = length;
@@ -94,44 +92,6 @@ NTSTATUS own_control(const char *api, PFLT_INSTANCE instance, PFILE_OBJECT file,
     return target.perform(operation, returned);
 }
 
-/// A rename or a hard link has its target's directory opened, below as well.
-bool names_a_target(FILE_INFORMATION_CLASS information_class) {
-    return information_class == FileRenameInformation || information_class == FileRenameInformationEx ||
-           information_class == FileLinkInformation || information_class == FileLinkInformationEx;
-}
-
-NTSTATUS own_set_information(const OwnTarget &target, PVOID buffer, ULONG length,
-                             FILE_INFORMATION_CLASS information_class) {
-    const auto operation = target.operation(IRP_MJ_SET_INFORMATION, kQueryBuffered);
-    const auto *bytes = static_cast<const uint8_t *>(buffer);
-    operation->system_buffer.assign(bytes, bytes + length);
-    auto &parameters = operation->parameters.SetFileInformation;
-    parameters.Length = length;
-    parameters.FileInformationClass = information_class;
-    parameters.InfoBuffer = operation->system_buffer.data();
-    std::shared_ptr<io::FileObject> directory;
-    if (names_a_target(information_class)) {
-        FILE_RENAME_INFORMATION rename;
-        if (length < sizeof rename) {
-            return STATUS_INFO_LENGTH_MISMATCH;
-        }
-        memcpy(&rename, buffer, sizeof rename);
-        const NTSTATUS opened =
-            world().io->impl().open_rename_target(*target.file, buffer, length, target.instance->altitude, &directory);
-        if (!NT_SUCCESS(opened)) {
-            return opened;
-        }
-        const bool ex = information_class == FileRenameInformationEx || information_class == FileLinkInformationEx;
-        parameters.ParentOfTarget = directory ? &directory->native : nullptr;
-        parameters.ReplaceIfExists = ex ? (rename.Flags & FILE_RENAME_REPLACE_IF_EXISTS) != 0 : rename.ReplaceIfExists;
-    }
-    const NTSTATUS status = target.perform(operation, nullptr);
-    if (directory) {
-        directory->last_handle_closed();
-    }
-    return status;
-}
-
 } // namespace
 
 } // namespace fltsim::flt
@@ -164,8 +124,14 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSetInformationFile(PFLT_INSTANCE Instance, PFIL
     constexpr const char *kApi = "FltSetInformationFile";
     KernelCall call(kApi, PASSIVE_LEVEL);
     const OwnTarget target(kApi, Instance, FileObject, nullptr);
-    return NT_SUCCESS(target.refusal) ? own_set_information(target, FileInformation, Length, FileInformationClass)
-                                      : target.refusal;
+    if (!NT_SUCCESS(target.refusal)) {
+        return target.refusal;
+    }
+    if (!io::set_buffer_fits(FileInformationClass, Length)) {
+        return STATUS_INFO_LENGTH_MISMATCH;
+    }
+    return set_and_wait(target.instance, target.operation(IRP_MJ_SET_INFORMATION, io::BUFFERED_IRP), FileInformation,
+                        Length, FileInformationClass);
 }
 
 /// Whether an open file is a directory. It is asked once for each file object. IRQL <= APC_LEVEL.

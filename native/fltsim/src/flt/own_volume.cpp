@@ -10,14 +10,12 @@
 #include <cstring>
 
 #include "core/faults.hpp"
+#include "fs/names.hpp"
 #include "io/internal.hpp"
 
 namespace fltsim::flt {
 
 namespace {
-
-constexpr ULONG kVolumeBuffered = IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER | IRP_DEFER_IO_COMPLETION;
-constexpr USHORT kVolumeSector = 512;
 
 /// The volume itself, open below an instance for as long as this lives.
 class OpenVolume {
@@ -51,7 +49,7 @@ class OpenVolume {
 NTSTATUS query_own_volume(const std::shared_ptr<Instance> &instance, io::FileObject &file, PVOID buffer, ULONG length,
                           FS_INFORMATION_CLASS information_class, ULONG_PTR *returned) {
     const auto operation =
-        own_operation(instance, file, IRP_MJ_QUERY_VOLUME_INFORMATION, kVolumeBuffered | IRP_INPUT_OPERATION);
+        own_operation(instance, file, IRP_MJ_QUERY_VOLUME_INFORMATION, io::BUFFERED_IRP | IRP_INPUT_OPERATION);
     operation->system_buffer.assign(std::max<ULONG>(length, 1), 0);
     auto &parameters = operation->parameters.QueryVolumeInformation;
     parameters.Length = length;
@@ -67,7 +65,7 @@ NTSTATUS query_own_volume(const std::shared_ptr<Instance> &instance, io::FileObj
 
 NTSTATUS set_own_volume(const std::shared_ptr<Instance> &instance, io::FileObject &file, PVOID buffer, ULONG length,
                         FS_INFORMATION_CLASS information_class) {
-    const auto operation = own_operation(instance, file, IRP_MJ_SET_VOLUME_INFORMATION, kVolumeBuffered);
+    const auto operation = own_operation(instance, file, IRP_MJ_SET_VOLUME_INFORMATION, io::BUFFERED_IRP);
     const auto *bytes = static_cast<const uint8_t *>(buffer);
     operation->system_buffer.assign(bytes, bytes + length);
     auto &parameters = operation->parameters.SetVolumeInformation;
@@ -171,7 +169,6 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltSetVolumeInformation(PFLT_INSTANCE Instance, PI
 FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeProperties(PFLT_VOLUME Volume, PFLT_VOLUME_PROPERTIES VolumeProperties,
                                                      ULONG VolumePropertiesLength, PULONG LengthReturned) {
     constexpr const char *kApi = "FltGetVolumeProperties";
-    constexpr ULONG kMounted = 0x20; // FILE_DEVICE_IS_MOUNTED
     KernelCall call(kApi, APC_LEVEL);
     const io::Volume &volume = *volume_of(Volume, kApi)->volume;
     const bool ntfs = volume.profile == io::FsProfile::Ntfs;
@@ -184,8 +181,8 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeProperties(PFLT_VOLUME Volume, PFLT_VO
     }
     FLT_VOLUME_PROPERTIES properties{};
     properties.DeviceType = FILE_DEVICE_DISK;
-    properties.DeviceCharacteristics = kMounted;
-    properties.SectorSize = kVolumeSector;
+    properties.DeviceCharacteristics = FILE_DEVICE_IS_MOUNTED;
+    properties.SectorSize = fs::SECTOR_BYTES;
     const bool fits = VolumePropertiesLength >= *LengthReturned;
     if (fits) {
         char *next = reinterpret_cast<char *>(VolumeProperties + 1);

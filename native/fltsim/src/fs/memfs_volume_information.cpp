@@ -118,8 +118,7 @@ NTSTATUS MemFileSystem::query_volume_information(io::Operation &operation) {
         return answer.named(information, offsetof(FILE_FS_ATTRIBUTE_INFORMATION, FileSystemName), name);
     }
     case FileFsDeviceInformation: { // of a filter alone: to others the I/O manager answers
-        constexpr ULONG DEVICE_IS_MOUNTED = 0x20; // FILE_DEVICE_IS_MOUNTED
-        return answer.fixed(FILE_FS_DEVICE_INFORMATION{FILE_DEVICE_DISK, DEVICE_IS_MOUNTED});
+        return answer.fixed(FILE_FS_DEVICE_INFORMATION{FILE_DEVICE_DISK, FILE_DEVICE_IS_MOUNTED});
     }
     case FileFsSectorSizeInformation:
         return answer.fixed(sector_sizes());

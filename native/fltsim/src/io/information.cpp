@@ -193,8 +193,8 @@ NTSTATUS IoManager::query_information(FileObject &file, void *buffer, ULONG leng
             return take(*fast, fast->io_status.Status);
         }
     }
-    const ULONG flags = IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER | IRP_INPUT_OPERATION | IRP_DEFER_IO_COMPLETION;
-    const auto operation = impl_->irp(IRP_MJ_QUERY_INFORMATION, file, UserMode, flags | synchronous_api(file));
+    const ULONG flags = BUFFERED_IRP | IRP_INPUT_OPERATION | synchronous_api(file);
+    const auto operation = impl_->irp(IRP_MJ_QUERY_INFORMATION, file, UserMode, flags);
     fill(*operation);
     if (information_class == FileAllInformation) {
         prefill_all(file, operation->system_buffer);
@@ -204,8 +204,10 @@ NTSTATUS IoManager::query_information(FileObject &file, void *buffer, ULONG leng
 }
 
 /// A simple new name stays in its directory, everything else is a full NT path, or one relative to RootDirectory.
-NTSTATUS IoManager::Impl::open_rename_target(const FileObject &file, const void *buffer, ULONG length,
-                                             std::u16string_view below, std::shared_ptr<FileObject> *parent) {
+NTSTATUS IoManager::Impl::open_rename_target(const Operation &operation, std::shared_ptr<FileObject> *parent) {
+    const FileObject &file = *operation.file;
+    const void *const buffer = operation.system_buffer.data();
+    const auto length = static_cast<ULONG>(operation.system_buffer.size());
     FILE_RENAME_INFORMATION rename;
     memcpy(&rename, buffer, sizeof rename);
     constexpr ULONG NAME_AT = offsetof(FILE_RENAME_INFORMATION, FileName);
@@ -236,7 +238,7 @@ NTSTATUS IoManager::Impl::open_rename_target(const FileObject &file, const void 
     open.options = FILE_OPEN_FOR_BACKUP_INTENT;
     open.operation_flags = SL_OPEN_TARGET_DIRECTORY | SL_FORCE_ACCESS_CHECK;
     open.mode = KernelMode;
-    open.below = below;
+    open.below = operation.below;
     ULONG_PTR information = 0;
     status = this->open(std::move(open), parent, &information);
     if (NT_SUCCESS(status) && (*parent)->volume != file.volume) {
@@ -259,6 +261,34 @@ bool is_ex(FILE_INFORMATION_CLASS information_class) {
 }
 
 } // namespace
+
+NTSTATUS IoManager::Impl::send_set_information(const std::shared_ptr<Operation> &operation, const void *buffer,
+                                               ULONG length, FILE_INFORMATION_CLASS information_class) {
+    const auto *bytes = static_cast<const uint8_t *>(buffer);
+    operation->system_buffer.assign(bytes, bytes + length);
+    auto &parameters = operation->parameters.SetFileInformation;
+    parameters.Length = length;
+    parameters.FileInformationClass = information_class;
+    parameters.InfoBuffer = operation->system_buffer.data();
+    std::shared_ptr<FileObject> target; ///< the new name's directory
+    if (names_a_target(information_class)) {
+        const NTSTATUS opened = open_rename_target(*operation, &target);
+        if (!NT_SUCCESS(opened)) {
+            return opened;
+        }
+        parameters.ParentOfTarget = target ? &target->native : nullptr;
+        FILE_RENAME_INFORMATION rename;
+        memcpy(&rename, buffer, sizeof rename);
+        parameters.ReplaceIfExists = is_ex(information_class)
+                                         ? static_cast<BOOLEAN>((rename.Flags & FILE_RENAME_REPLACE_IF_EXISTS) != 0)
+                                         : rename.ReplaceIfExists;
+    }
+    const NTSTATUS status = send_and_wait(operation);
+    if (target) {
+        target->last_handle_closed();
+    }
+    return status;
+}
 
 NTSTATUS IoManager::set_information(FileObject &file, const void *buffer, ULONG length,
                                     FILE_INFORMATION_CLASS information_class, IO_STATUS_BLOCK *iosb) {
@@ -289,32 +319,9 @@ NTSTATUS IoManager::set_information(FileObject &file, const void *buffer, ULONG 
             return iosb->Status = STATUS_SUCCESS;
         }
     }
-    const ULONG flags = IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER | IRP_DEFER_IO_COMPLETION;
-    const auto operation = impl_->irp(IRP_MJ_SET_INFORMATION, file, UserMode, flags | synchronous_api(file));
-    const auto *bytes = static_cast<const uint8_t *>(buffer);
-    operation->system_buffer.assign(bytes, bytes + length);
-    auto &parameters = operation->parameters.SetFileInformation;
-    parameters.Length = length;
-    parameters.FileInformationClass = information_class;
-    parameters.InfoBuffer = operation->system_buffer.data();
-    std::shared_ptr<FileObject> target; ///< the new name's directory
-    if (names_a_target(information_class)) {
-        const NTSTATUS opened = impl_->open_rename_target(file, buffer, length, file.below, &target);
-        if (!NT_SUCCESS(opened)) {
-            return iosb->Status = opened;
-        }
-        parameters.ParentOfTarget = target ? &target->native : nullptr;
-        FILE_RENAME_INFORMATION rename;
-        memcpy(&rename, buffer, sizeof rename);
-        parameters.ReplaceIfExists = is_ex(information_class)
-                                         ? static_cast<BOOLEAN>((rename.Flags & FILE_RENAME_REPLACE_IF_EXISTS) != 0)
-                                         : rename.ReplaceIfExists;
-    }
-    const NTSTATUS status = impl_->send_and_wait(operation);
+    const auto operation = impl_->irp(IRP_MJ_SET_INFORMATION, file, UserMode, BUFFERED_IRP | synchronous_api(file));
+    const NTSTATUS status = impl_->send_set_information(operation, buffer, length, information_class);
     *iosb = operation->io_status;
-    if (target) {
-        target->last_handle_closed();
-    }
     return iosb->Status = status;
 }
 

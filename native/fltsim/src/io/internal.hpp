@@ -124,9 +124,12 @@ struct IoManager::Impl {
     std::shared_ptr<FileObject> make_file_object(const Open &open);
     /// IRP_MJ_CREATE of one.
     std::shared_ptr<Operation> create_operation(const Open &open, FileObject &file) const;
-    /// The directory of a rename's or link's target, opened as FileObject::below says; null for a name in the same directory.
-    NTSTATUS open_rename_target(const FileObject &file, const void *buffer, ULONG length, std::u16string_view below,
-                                std::shared_ptr<FileObject> *parent);
+    /// Sends an IRP_MJ_SET_INFORMATION and waits for its end. For a rename or a link the directory of the target is open meanwhile, by whom the operation
+    /// is (Operation::below). The length is at least the class's.
+    NTSTATUS send_set_information(const std::shared_ptr<Operation> &operation, const void *buffer, ULONG length,
+                                  FILE_INFORMATION_CLASS information_class);
+    /// The directory of a rename's or link's target; null for a name in the same directory.
+    NTSTATUS open_rename_target(const Operation &operation, std::shared_ptr<FileObject> *parent);
     /// After STATUS_REPARSE: where to go on.
     NTSTATUS follow(const Operation &operation, Open *open);
 
@@ -216,6 +219,8 @@ inline ULONG synchronous_api(const FileObject &file) {
     return file.synchronous ? 0 : IRP_SYNCHRONOUS_API;
 }
 
+/// The flags of an IRP whose buffer is the I/O manager's copy of the caller's.
+inline constexpr ULONG BUFFERED_IRP = IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER | IRP_DEFER_IO_COMPLETION;
 /// Whether a buffer is long enough for the fixed part of a class that can be set; true for what cannot.
 bool set_buffer_fits(FILE_INFORMATION_CLASS information_class, ULONG length);
 bool set_buffer_fits(FS_INFORMATION_CLASS information_class, ULONG length);

@@ -10,8 +10,6 @@ namespace fltsim::io {
 
 namespace {
 
-constexpr ULONG DEVICE_IS_MOUNTED = 0x20; // FILE_DEVICE_IS_MOUNTED
-
 /// Smallest buffer and access of a class; nothing when it cannot be queried (set).
 struct VolumeClassRule {
     ULONG least_bytes;
@@ -65,8 +63,7 @@ NTSTATUS check_volume_class(const FileObject &file, const std::optional<VolumeCl
 }
 
 ULONG flags_for(const FileObject &file, bool query) {
-    return IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER | IRP_DEFER_IO_COMPLETION | (query ? IRP_INPUT_OPERATION : 0) |
-           (file.synchronous ? 0 : IRP_SYNCHRONOUS_API);
+    return BUFFERED_IRP | (query ? IRP_INPUT_OPERATION : 0) | (file.synchronous ? 0 : IRP_SYNCHRONOUS_API);
 }
 
 } // namespace
@@ -86,7 +83,7 @@ NTSTATUS IoManager::query_volume(FileObject &file, void *buffer, ULONG length, F
     }
     const FileLock lock(impl_->world, file);
     if (information_class == FileFsDeviceInformation) {
-        const FILE_FS_DEVICE_INFORMATION device{FILE_DEVICE_DISK, DEVICE_IS_MOUNTED};
+        const FILE_FS_DEVICE_INFORMATION device{FILE_DEVICE_DISK, FILE_DEVICE_IS_MOUNTED};
         memcpy(buffer, &device, sizeof device);
         iosb->Information = sizeof device;
         return iosb->Status = STATUS_SUCCESS;

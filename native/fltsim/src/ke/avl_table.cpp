@@ -23,43 +23,11 @@ constexpr size_t HEADER = offsetof(Element, data);
 static_assert(HEADER == sizeof(Links));
 
 void *data_of(Links *links) {
-    return links != nullptr ? CONTAINING_RECORD(links, Element, links)->data : nullptr;
+    return ke::data_of<Element>(links);
 }
 
-int compare(const char *api, PRTL_AVL_TABLE table, PVOID buffer, Links *node) {
-    int order;
-    {
-        DriverCall driver("compare routine of a generic table");
-        order = static_cast<int>(table->CompareRoutine(table, buffer, data_of(node)));
-    }
-    return ke::checked_order(api, table, order);
-}
-
-/// Where it is, or whose child it would be.
 TABLE_SEARCH_RESULT find(const char *api, PRTL_AVL_TABLE table, PVOID buffer, Links **where) {
-    *where = nullptr;
-    TABLE_SEARCH_RESULT result = TableEmptyTree;
-    for (Links *node = table->BalancedRoot.RightChild; node != nullptr;) {
-        *where = node;
-        const int order = compare(api, table, buffer, node);
-        if (order == GenericEqual) {
-            return TableFoundNode;
-        }
-        result = order == GenericLessThan ? TableInsertAsLeft : TableInsertAsRight;
-        node = order == GenericLessThan ? node->LeftChild : node->RightChild;
-    }
-    return result;
-}
-
-void check_place(const char *api, PRTL_AVL_TABLE table, const Links *parent, TABLE_SEARCH_RESULT place) {
-    if (place == TableEmptyTree ? table->BalancedRoot.RightChild == nullptr
-                                : (place == TableInsertAsLeft ? parent->LeftChild : parent->RightChild) == nullptr) {
-        return;
-    }
-    bugcheck("GENERIC TABLE place", api,
-             ke::table_text(table) +
-                 ": NodeOrParent and SearchResult name a place that is taken: the table has changed "
-                 "since they were looked up");
+    return ke::find<Element>(api, table, table->BalancedRoot.RightChild, buffer, where);
 }
 
 PVOID insert(const char *api, PRTL_AVL_TABLE table, PVOID buffer, CLONG bytes, PBOOLEAN fresh, Links *where,
@@ -70,15 +38,10 @@ PVOID insert(const char *api, PRTL_AVL_TABLE table, PVOID buffer, CLONG bytes, P
     if (result == TableFoundNode) {
         return data_of(where);
     }
-    void *memory;
-    {
-        DriverCall driver("allocation routine of a generic table");
-        memory = table->AllocateRoutine(table, static_cast<CLONG>(HEADER + bytes));
-    }
+    void *const memory = ke::allocate_element(api, table, HEADER + bytes);
     if (memory == nullptr) {
         return nullptr;
     }
-    ke::add_element(api, table, memory);
     auto *const node = static_cast<Links *>(memory);
     ke::avl::link(*table, node, where, result);
     ++table->NumberGenericTableElements;
@@ -100,9 +63,7 @@ void remove(PRTL_AVL_TABLE table, Links *node) {
     --table->NumberGenericTableElements;
     table->OrderedPointer = nullptr;
     table->WhichOrderedElement = 0;
-    ke::remove_element(node);
-    DriverCall driver("free routine of a generic table");
-    table->FreeRoutine(table, node);
+    ke::free_element(table, node);
 }
 
 /// After `key`, which becomes the one returned; null stays where it was.
@@ -167,7 +128,7 @@ FLTSIM_KERNEL PVOID NTAPI RtlInsertElementGenericTableFullAvl(PRTL_AVL_TABLE Tab
         ke::check_element(kApi, Table, where, "NodeOrParent");
     }
     if (SearchResult != TableFoundNode) {
-        check_place(kApi, Table, where, SearchResult);
+        ke::check_place(kApi, Table, Table->BalancedRoot.RightChild, where, SearchResult);
     }
     return insert(kApi, Table, Buffer, BufferSize, NewElement, where, SearchResult);
 }
@@ -227,7 +188,7 @@ FLTSIM_KERNEL PVOID NTAPI RtlLookupFirstMatchingElementGenericTableAvl(PRTL_AVL_
         return nullptr;
     }
     for (Links *before = ke::avl::predecessor(*Table, node);
-         before != nullptr && compare(kApi, Table, Buffer, before) == GenericEqual;
+         before != nullptr && ke::compare<Element>(kApi, Table, Buffer, before) == GenericEqual;
          before = ke::avl::predecessor(*Table, before)) {
         node = before;
     }

@@ -90,6 +90,12 @@ int checked_order(const char *api, const void *table, int result) {
     return result;
 }
 
+void place_taken(const char *api, const void *table) {
+    bugcheck("GENERIC TABLE place", api,
+             table_text(table) + ": NodeOrParent and SearchResult name a place that is taken: the table has changed "
+                                 "since they were looked up");
+}
+
 TableUse::TableUse(const char *api, const void *table, TableKind kind, TableAccess access) : table_(table) {
     auto &all = world_state().tables;
     const auto found = all.find(table);

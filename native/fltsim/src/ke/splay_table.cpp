@@ -31,7 +31,7 @@ Element *element_of(Links *links) {
 }
 
 void *data_of(Links *links) {
-    return element_of(links)->data;
+    return ke::data_of<Element>(links);
 }
 
 bool is_root(const Links *node) {
@@ -126,46 +126,8 @@ Links *without_root(Links *root) {
     return top;
 }
 
-/// Where it is, or whose child it would be.
 TABLE_SEARCH_RESULT find(const char *api, PRTL_GENERIC_TABLE table, PVOID buffer, Links **where) {
-    *where = nullptr;
-    Links *node = table->TableRoot;
-    while (node != nullptr) {
-        *where = node;
-        int order;
-        {
-            DriverCall driver("compare routine of a generic table");
-            order = static_cast<int>(table->CompareRoutine(table, buffer, data_of(node)));
-        }
-        switch (ke::checked_order(api, table, order)) {
-        case GenericEqual:
-            return TableFoundNode;
-        case GenericLessThan:
-            if (node->LeftChild == nullptr) {
-                return TableInsertAsLeft;
-            }
-            node = node->LeftChild;
-            break;
-        default:
-            if (node->RightChild == nullptr) {
-                return TableInsertAsRight;
-            }
-            node = node->RightChild;
-        }
-    }
-    return TableEmptyTree;
-}
-
-/// That place is free.
-void check_place(const char *api, PRTL_GENERIC_TABLE table, Links *parent, TABLE_SEARCH_RESULT place) {
-    if (place == TableEmptyTree ? table->TableRoot == nullptr
-                                : (place == TableInsertAsLeft ? parent->LeftChild : parent->RightChild) == nullptr) {
-        return;
-    }
-    bugcheck("GENERIC TABLE place", api,
-             ke::table_text(table) +
-                 ": NodeOrParent and SearchResult name a place that is taken: the table has changed "
-                 "since they were looked up");
+    return ke::find<Element>(api, table, table->TableRoot, buffer, where);
 }
 
 PVOID insert(const char *api, PRTL_GENERIC_TABLE table, PVOID buffer, CLONG bytes, PBOOLEAN fresh, Links *where,
@@ -174,15 +136,10 @@ PVOID insert(const char *api, PRTL_GENERIC_TABLE table, PVOID buffer, CLONG byte
         *fresh = FALSE;
     }
     if (result != TableFoundNode) {
-        void *memory;
-        {
-            DriverCall driver("allocation routine of a generic table");
-            memory = table->AllocateRoutine(table, static_cast<CLONG>(HEADER + bytes));
-        }
+        void *const memory = ke::allocate_element(api, table, HEADER + bytes);
         if (memory == nullptr) {
             return nullptr;
         }
-        ke::add_element(api, table, memory);
         Links *const node = static_cast<Links *>(memory);
         *node = Links{};
         switch (result) {
@@ -259,7 +216,7 @@ FLTSIM_KERNEL PVOID NTAPI RtlInsertElementGenericTableFull(PRTL_GENERIC_TABLE Ta
         ke::check_element(kApi, Table, where, "NodeOrParent");
     }
     if (SearchResult != TableFoundNode) {
-        check_place(kApi, Table, where, SearchResult);
+        ke::check_place(kApi, Table, Table->TableRoot, where, SearchResult);
     }
     return insert(kApi, Table, Buffer, BufferSize, NewElement, where, SearchResult);
 }
@@ -278,9 +235,7 @@ FLTSIM_KERNEL BOOLEAN NTAPI RtlDeleteElementGenericTable(PRTL_GENERIC_TABLE Tabl
     --Table->NumberGenericTableElements;
     Table->WhichOrderedElement = 0;
     Table->OrderedPointer = &Table->InsertOrderList;
-    ke::remove_element(node);
-    DriverCall driver("free routine of a generic table");
-    Table->FreeRoutine(Table, node);
+    ke::free_element(Table, node);
     return TRUE;
 }
 
