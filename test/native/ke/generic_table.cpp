@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // This module provides: tests of generic tables: content, order, shape of both kinds of trees, enumeration while something is deleted.
-#include "ke/generic_table.hpp"
+#include "ke/table_subject.hpp"
 
 #include <algorithm>
 #include <map>

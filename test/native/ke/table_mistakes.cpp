@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // This module provides: tests of what a driver does wrongly with generic tables, and of two threads in one of them.
-#include "ke/generic_table.hpp"
+#include "ke/table_subject.hpp"
 
 using namespace tables;
 using check::stopped_on;
