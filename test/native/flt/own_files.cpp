@@ -6,6 +6,7 @@
 #include "flt/own_stack.hpp"
 
 #include "core/faults.hpp"
+#include "fs/fs_bench.hpp"
 
 using namespace own_stack;
 using check::contains;
@@ -170,11 +171,14 @@ TEST(the_other_forms_of_the_open) {
         CHECK_EQ(nowhere.status, STATUS_INVALID_HANDLE);
         const OwnFile elsewhere(stack, {.name = u"\\??\\E:\\own", .instance = stack.instance});
         CHECK_EQ(elsewhere.status, STATUS_INVALID_DEVICE_OBJECT_PARAMETER);
-        for (const char *api : {"FltCreateFileEx2"}) {
-            stack.bench.world.faults->set(api, 0, 1);
-            const OwnFile failed(stack, {.instance = stack.instance});
-            CHECK_EQ(failed.status, STATUS_INSUFFICIENT_RESOURCES);
-        }
+        CHECK_EQ(fs_bench::make_reparse(u"D:\\mnt", IO_REPARSE_TAG_MOUNT_POINT, u"\\??\\E:\\", true), STATUS_SUCCESS);
+        const OwnFile behind(stack, {.name = u"\\??\\D:\\mnt\\own", .instance = stack.instance});
+        CHECK_EQ(behind.status, STATUS_MOUNT_POINT_NOT_RESOLVED);
+        const OwnFile anywhere(stack, {.name = u"\\??\\D:\\mnt\\own", .instance = nullptr});
+        CHECK_EQ(anywhere.status, STATUS_OBJECT_NAME_NOT_FOUND); // of E:
+        stack.bench.world.faults->set("FltCreateFileEx2", 0, 1);
+        const OwnFile failed(stack, {.instance = stack.instance});
+        CHECK_EQ(failed.status, STATUS_INSUFFICIENT_RESOURCES);
     }));
 }
 
