@@ -39,6 +39,7 @@ const drivers: readonly TestDriver[] = [
   { name: 'passthrough', source: 'passthrough.c' },
   { name: 'pender', source: 'pender.c' },
   { name: 'swapper', source: 'swapper.c' },
+  { name: 'swapper-frees', source: 'swapper.c', compile: ['-DFREES'] },
   { name: 'unmodelled', source: 'unmodelled.c' },
   { name: 'contexts', source: 'contexts.c' },
   { name: 'contexts-forgotten', source: 'contexts.c', compile: ['-DFORGETS'] },

@@ -53,10 +53,20 @@ test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
   },
 )
 
-test('a filter that swaps buffers, with exceptions guarded by its own handler, is driven', () => {
-  const { status, stdout } = host(image('swapper'), '--json')
-  expect(status).toBe(0)
-  expect(JSON.parse(stdout)).toMatchObject({ ok: true, leaks: [] })
+test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
+  "a filter that swaps buffers, behind MDLs and with the caller's locked, is driven: %j",
+  (args: string[]) => {
+    const { status, stdout } = host(image('swapper'), '--json', ...args)
+    expect(status).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, leaks: [] })
+  },
+)
+
+test('a filter that frees the MDL that it has swapped in stops the model', () => {
+  const { status, stderr } = host(image('swapper-frees'))
+  expect(status).toBe(6)
+  expect(stderr).toContain('V26 MDL')
+  expect(stderr).toContain('call FltRetainSwappedBufferMdlAddress, or leave it')
 })
 
 test('a filter with contexts of streams and volumes is driven, and told what it forgets to release', () => {

@@ -95,6 +95,22 @@ NTSTATUS FLTAPI FltWriteFileEx(_In_ PFLT_INSTANCE InitiatingInstance, _In_ PFILE
 /// IRQL <= PASSIVE_LEVEL. The result must be looked at.
 NTSTATUS FLTAPI FltFlushBuffers(_In_ PFLT_INSTANCE Instance, _In_ PFILE_OBJECT FileObject);
 
+// ---- the buffers of operations
+
+/// Any IRQL.
+NTSTATUS FLTAPI FltDecodeParameters(_In_ PFLT_CALLBACK_DATA CallbackData, _Out_opt_ PMDL **MdlAddressPointer,
+                                    _Out_opt_ PVOID **Buffer, _Out_opt_ PULONG *Length,
+                                    _Out_opt_ LOCK_OPERATION *DesiredAccess);
+
+/// IRQL <= APC_LEVEL. The result must be looked at.
+NTSTATUS FLTAPI FltLockUserBuffer(_In_ PFLT_CALLBACK_DATA CallbackData);
+
+/// Any IRQL, in a post-operation.
+PMDL FLTAPI FltGetSwappedBufferMdlAddress(_In_ PFLT_CALLBACK_DATA CallbackData);
+
+/// Any IRQL, in a post-operation.
+void FLTAPI FltRetainSwappedBufferMdlAddress(_In_ PFLT_CALLBACK_DATA CallbackData);
+
 // ---- information and controls
 
 /// IRQL <= PASSIVE_LEVEL. The result must be looked at.

@@ -12,5 +12,6 @@
 #include "wdm_atomic.h"
 #include "wdm_inline.h"
 #include "wdm_locks.h"
+#include "wdm_mdl.h"
 #include "wdm_trace.h"
 #include "seh.h"

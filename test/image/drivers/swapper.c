@@ -1,72 +1,182 @@
 // SPDX-License-Identifier: MIT
 //
-// This driver provides: a minifilter of somebody else that swaps the buffers of non-cached reads: the file system reads into the filter's memory, and the
-// post-operation copies it to the caller when that is safe (FltDoCompletionProcessingWhenSafe). For `minipend host`.
+// This driver provides: a minifilter of somebody else that swaps the buffers of reads, writes and directory listings, as encryption filters do. For
+// `minipend host`.
 //
-// Paging I/O is left alone: its post-operation may not be put off. Memory that nobody copies from is given back all the same.
+//      read, listing   own memory below; afterwards copied to the caller: behind his MDL, at once; else when that is safe, with his buffer locked
+//      write           his data copied to own memory, which goes below
+//
+// The Filter Manager frees the MDL of what was swapped in, and never drains such an operation. FREES: the driver frees it as well, which is wrong.
 
 #include <fltkernel.h>
 
 #define SWAP_TAG 'pawS'
+#define MAP_PRIORITY (NormalPagePriority | MdlMappingNoExecute)
 
 DRIVER_INITIALIZE FxDriverEntry;
 
 static PFLT_FILTER Filter;
 
-static FLT_PREOP_CALLBACK_STATUS FLTAPI PreRead(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects,
-                                                _Outptr_result_maybenull_ PVOID *Context) {
+/// Own memory of the operation's size, in the place of its buffer. Null: the operation goes on as it is.
+static PVOID SwapIn(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PMDL *MdlAddress, _In_ PVOID *Buffer, _In_ ULONG Length) {
+    PVOID Own = ExAllocatePoolWithTag(NonPagedPoolNx, Length, SWAP_TAG);
+    PMDL Mdl;
+
+    if (Own == NULL) {
+        return NULL;
+    }
+    Mdl = IoAllocateMdl(Own, Length, FALSE, FALSE, NULL);
+    if (Mdl == NULL) {
+        ExFreePoolWithTag(Own, SWAP_TAG);
+        return NULL;
+    }
+    MmBuildMdlForNonPagedPool(Mdl);
+    *MdlAddress = Mdl;
+    *Buffer = Own;
+    FltSetCallbackDataDirty(Data);
+    return Own;
+}
+
+static FLT_PREOP_CALLBACK_STATUS FLTAPI PreIn(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects,
+                                              _Outptr_result_maybenull_ PVOID *Context) {
+    PMDL *Mdl;
+    PVOID *Buffer;
+    PULONG Length;
+
+    UNREFERENCED_PARAMETER(Objects);
+    *Context = NULL;
+    if (!FLT_IS_IRP_OPERATION(Data) ||
+        (Data->Iopb->MajorFunction == IRP_MJ_DIRECTORY_CONTROL &&
+         Data->Iopb->MinorFunction != IRP_MN_QUERY_DIRECTORY) ||
+        !NT_SUCCESS(FltDecodeParameters(Data, &Mdl, &Buffer, &Length, NULL)) || *Length == 0) {
+        return FLT_PREOP_SUCCESS_NO_CALLBACK;
+    }
+    *Context = SwapIn(Data, Mdl, Buffer, *Length);
+    return *Context != NULL ? FLT_PREOP_SUCCESS_WITH_CALLBACK : FLT_PREOP_SUCCESS_NO_CALLBACK;
+}
+
+static VOID FailWith(_Inout_ PFLT_CALLBACK_DATA Data, _In_ NTSTATUS Status) {
+    Data->IoStatus.Status = Status;
+    Data->IoStatus.Information = 0;
+}
+
+static VOID GiveUp(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PVOID Own) {
+#ifdef FREES
+    IoFreeMdl(FltGetSwappedBufferMdlAddress(Data));
+#else
+    UNREFERENCED_PARAMETER(Data);
+#endif
+    ExFreePoolWithTag(Own, SWAP_TAG);
+}
+
+/// Behind the caller's MDL. IRQL <= DISPATCH_LEVEL.
+static VOID CopyBehind(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PMDL Mdl, _In_ PVOID Own) {
+    PVOID Theirs = MmGetSystemAddressForMdlSafe(Mdl, MAP_PRIORITY);
+
+    if (Theirs == NULL) {
+        FailWith(Data, STATUS_INSUFFICIENT_RESOURCES);
+    } else {
+        RtlCopyMemory(Theirs, Own, Data->IoStatus.Information);
+    }
+}
+
+/// By now the caller's buffer stands in the parameters again.
+static FLT_POSTOP_CALLBACK_STATUS FLTAPI CopyWhenSafe(_Inout_ PFLT_CALLBACK_DATA Data,
+                                                      _In_ PCFLT_RELATED_OBJECTS Objects, _In_opt_ PVOID Context,
+                                                      _In_ FLT_POST_OPERATION_FLAGS Flags) {
+    NTSTATUS Status = FltLockUserBuffer(Data);
+    PMDL *Mdl;
+
+    UNREFERENCED_PARAMETER(Objects);
+    UNREFERENCED_PARAMETER(Flags);
+    if (NT_SUCCESS(Status)) {
+        Status = FltDecodeParameters(Data, &Mdl, NULL, NULL, NULL);
+    }
+    if (NT_SUCCESS(Status)) {
+        CopyBehind(Data, *Mdl, Context);
+    } else {
+        FailWith(Data, Status);
+    }
+    GiveUp(Data, Context);
+    return FLT_POSTOP_FINISHED_PROCESSING;
+}
+
+static FLT_POSTOP_CALLBACK_STATUS FLTAPI PostIn(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects,
+                                                _In_opt_ PVOID Context, _In_ FLT_POST_OPERATION_FLAGS Flags) {
+    FLT_POSTOP_CALLBACK_STATUS Result = FLT_POSTOP_FINISHED_PROCESSING;
+    PMDL *Mdl;
+
+    if (FlagOn(Flags, FLTFL_POST_OPERATION_DRAINING)) {
+        KeBugCheckEx(SWAP_TAG, 0, 0, 0, 0); // what is below still writes to our memory
+    }
+    if (!NT_SUCCESS(Data->IoStatus.Status) || Data->IoStatus.Information == 0 ||
+        !NT_SUCCESS(FltDecodeParameters(Data, &Mdl, NULL, NULL, NULL))) {
+        GiveUp(Data, Context);
+    } else if (*Mdl != NULL) {
+        CopyBehind(Data, *Mdl, Context);
+        GiveUp(Data, Context);
+    } else if (!FltDoCompletionProcessingWhenSafe(Data, Objects, Context, Flags, CopyWhenSafe, &Result)) {
+        FailWith(Data, STATUS_UNSUCCESSFUL);
+        GiveUp(Data, Context);
+    }
+    return Result;
+}
+
+/// The caller's data, at the place where they are. IRQL <= APC_LEVEL.
+static NTSTATUS CopyFrom(_Out_ PVOID Own, _In_opt_ PMDL Mdl, _In_ PVOID Buffer, _In_ ULONG Length) {
+    NTSTATUS Status = STATUS_SUCCESS;
+    PVOID Theirs = Mdl != NULL ? MmGetSystemAddressForMdlSafe(Mdl, MAP_PRIORITY) : Buffer;
+
+    if (Theirs == NULL) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    __try {
+        RtlCopyMemory(Own, Theirs, Length);
+    } __except (EXCEPTION_EXECUTE_HANDLER) {
+        Status = (NTSTATUS)GetExceptionCode();
+    }
+    return Status;
+}
+
+static FLT_PREOP_CALLBACK_STATUS FLTAPI PreOut(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects,
+                                               _Outptr_result_maybenull_ PVOID *Context) {
     const PFLT_IO_PARAMETER_BLOCK Iopb = Data->Iopb;
+    const PMDL Mdl = Iopb->Parameters.Write.MdlAddress;
+    const PVOID Buffer = Iopb->Parameters.Write.WriteBuffer;
+    NTSTATUS Status;
     PVOID Own;
 
     UNREFERENCED_PARAMETER(Objects);
     *Context = NULL;
-    if (!FLT_IS_IRP_OPERATION(Data) || FlagOn(Iopb->IrpFlags, IRP_PAGING_IO) || !FlagOn(Iopb->IrpFlags, IRP_NOCACHE) ||
-        Iopb->MinorFunction != 0 || Iopb->Parameters.Read.Length == 0) {
+    if (!FLT_IS_IRP_OPERATION(Data) || Iopb->Parameters.Write.Length == 0) {
         return FLT_PREOP_SUCCESS_NO_CALLBACK;
     }
-    Own = ExAllocatePoolWithTag(NonPagedPoolNx, Iopb->Parameters.Read.Length, SWAP_TAG);
+    Own = SwapIn(Data, &Iopb->Parameters.Write.MdlAddress, &Iopb->Parameters.Write.WriteBuffer,
+                 Iopb->Parameters.Write.Length);
     if (Own == NULL) {
         return FLT_PREOP_SUCCESS_NO_CALLBACK;
     }
-    Iopb->Parameters.Read.ReadBuffer = Own;
-    Iopb->Parameters.Read.MdlAddress = NULL;
-    FltSetCallbackDataDirty(Data);
+    Status = CopyFrom(Own, Mdl, Buffer, Iopb->Parameters.Write.Length);
+    if (!NT_SUCCESS(Status)) {
+        IoFreeMdl(Iopb->Parameters.Write.MdlAddress);
+        ExFreePoolWithTag(Own, SWAP_TAG);
+        Iopb->Parameters.Write.MdlAddress = Mdl;
+        Iopb->Parameters.Write.WriteBuffer = Buffer;
+        FailWith(Data, Status);
+        return FLT_PREOP_COMPLETE;
+    }
     *Context = Own;
     return FLT_PREOP_SUCCESS_WITH_CALLBACK;
 }
 
-/// By now the caller's buffer stands in the parameters again.
-static FLT_POSTOP_CALLBACK_STATUS FLTAPI CopyBack(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects,
-                                                  _In_opt_ PVOID Context, _In_ FLT_POST_OPERATION_FLAGS Flags) {
+static FLT_POSTOP_CALLBACK_STATUS FLTAPI PostOut(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects,
+                                                 _In_opt_ PVOID Context, _In_ FLT_POST_OPERATION_FLAGS Flags) {
     UNREFERENCED_PARAMETER(Objects);
-    UNREFERENCED_PARAMETER(Flags);
-    if (NT_SUCCESS(Data->IoStatus.Status)) {
-        __try {
-            RtlCopyMemory(Data->Iopb->Parameters.Read.ReadBuffer, Context, Data->IoStatus.Information);
-        } __except (EXCEPTION_EXECUTE_HANDLER) {
-            Data->IoStatus.Status = (NTSTATUS)GetExceptionCode();
-            Data->IoStatus.Information = 0;
-        }
-    }
-    ExFreePoolWithTag(Context, SWAP_TAG);
-    return FLT_POSTOP_FINISHED_PROCESSING;
-}
-
-static FLT_POSTOP_CALLBACK_STATUS FLTAPI PostRead(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects,
-                                                  _In_opt_ PVOID Context, _In_ FLT_POST_OPERATION_FLAGS Flags) {
-    FLT_POSTOP_CALLBACK_STATUS Result = FLT_POSTOP_FINISHED_PROCESSING;
-
     if (FlagOn(Flags, FLTFL_POST_OPERATION_DRAINING)) {
-        ExFreePoolWithTag(Context, SWAP_TAG);
-        return FLT_POSTOP_FINISHED_PROCESSING;
+        KeBugCheckEx(SWAP_TAG, 1, 0, 0, 0);
     }
-    if (!FltDoCompletionProcessingWhenSafe(Data, Objects, Context, Flags, CopyBack, &Result)) {
-        ExFreePoolWithTag(Context, SWAP_TAG);
-        Data->IoStatus.Status = STATUS_UNSUCCESSFUL;
-        Data->IoStatus.Information = 0;
-        return FLT_POSTOP_FINISHED_PROCESSING;
-    }
-    return Result;
+    GiveUp(Data, Context);
+    return FLT_POSTOP_FINISHED_PROCESSING;
 }
 
 static NTSTATUS FLTAPI Unload(_In_ FLT_FILTER_UNLOAD_FLAGS Flags) {
@@ -76,7 +186,9 @@ static NTSTATUS FLTAPI Unload(_In_ FLT_FILTER_UNLOAD_FLAGS Flags) {
 }
 
 static const FLT_OPERATION_REGISTRATION Operations[] = {
-    {IRP_MJ_READ, 0, PreRead, PostRead, NULL},
+    {IRP_MJ_READ, 0, PreIn, PostIn, NULL},
+    {IRP_MJ_DIRECTORY_CONTROL, 0, PreIn, PostIn, NULL},
+    {IRP_MJ_WRITE, 0, PreOut, PostOut, NULL},
     {IRP_MJ_OPERATION_END, 0, NULL, NULL, NULL},
 };
 

@@ -242,8 +242,8 @@ TEST(reads_and_writes_of_every_form) {
         ULONG moved = 0;
         ULONG key = 7;
         MDL mdl{};
-        mdl.StartVa = buffer;
-        mdl.ByteCount = SECTOR;
+        MmInitializeMdl(&mdl, buffer, SECTOR);
+        MmBuildMdlForNonPagedPool(&mdl);
         // With an MDL in place of a buffer, and a key.
         stack.low_pre = [&](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID *) {
             CHECK_EQ(data->Iopb->Parameters.Read.Key, 7u);

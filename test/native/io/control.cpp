@@ -82,7 +82,7 @@ TEST(direct_output_is_behind_an_mdl) {
         bool described = false;
         on_post_of(IRP_MJ_FILE_SYSTEM_CONTROL, [&](PFLT_CALLBACK_DATA data) {
             const MDL *mdl = data->Iopb->Parameters.FileSystemControl.Direct.OutputMdlAddress;
-            described = mdl != nullptr && mdl->ByteCount == sizeof out && mdl->MappedSystemVa == out &&
+            described = mdl != nullptr && mdl->ByteCount == sizeof out && (mdl->MdlFlags & MDL_PAGES_LOCKED) != 0 &&
                         static_cast<char *>(mdl->StartVa) + mdl->ByteOffset == out;
         });
         fs_control(file, CODE_OUT_DIRECT, nullptr, 0, out, sizeof out);

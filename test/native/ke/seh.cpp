@@ -37,6 +37,7 @@ class Page {
   public:
     Page() : address_(mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {}
     ~Page() { munmap(address_, 4096); }
+    void make_readable() { mprotect(address_, 4096, PROT_READ); }
     char *at(size_t offset) { return static_cast<char *>(address_) + offset; }
 
   private:
@@ -91,6 +92,38 @@ TEST(probes) {
         LARGE_INTEGER interval{};
         interval.QuadPart = -10;
         CHECK_EQ(KeDelayExecutionThread(KernelMode, FALSE, &interval), STATUS_SUCCESS);
+    });
+    CHECK(check::contains(report, "\"stopped\":false"));
+}
+
+TEST(pages_that_cannot_be_locked) {
+    const std::string report = report_of(check::virtual_world(), [](World &) {
+        Page page;
+        const auto lock_for = [](void *address, LOCK_OPERATION operation, KPROCESSOR_MODE mode = UserMode) {
+            MDL mdl;
+            MmInitializeMdl(&mdl, address, 8);
+            struct Lock {
+                PMDL mdl;
+                LOCK_OPERATION operation;
+                KPROCESSOR_MODE mode;
+            } lock{&mdl, operation, mode};
+            const ULONG code = guarded(
+                [](void *argument) {
+                    const Lock &lock = *static_cast<Lock *>(argument);
+                    MmProbeAndLockPages(lock.mdl, lock.mode, lock.operation);
+                },
+                &lock);
+            CHECK_EQ((mdl.MdlFlags & MDL_PAGES_LOCKED) != 0, code == 0);
+            return code;
+        };
+        constexpr auto kViolation = static_cast<ULONG>(STATUS_ACCESS_VIOLATION);
+        CHECK_EQ(lock_for(page.at(0), IoReadAccess), kViolation);
+        CHECK_EQ(lock_for(page.at(0), IoReadAccess, KernelMode), kViolation);
+        CHECK_EQ(lock_for(reinterpret_cast<void *>(UINTPTR_MAX - 15), IoReadAccess), kViolation);
+        page.make_readable();
+        CHECK_EQ(lock_for(page.at(0), IoReadAccess), ULONG{0});
+        CHECK_EQ(lock_for(page.at(0), IoWriteAccess), kViolation);
+        CHECK_EQ(lock_for(page.at(0), IoModifyAccess), kViolation);
     });
     CHECK(check::contains(report, "\"stopped\":false"));
 }

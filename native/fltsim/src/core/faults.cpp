@@ -79,6 +79,7 @@ constexpr auto FALLIBLE = std::to_array<Fallible>({
     {"FltGetVolumeFromFileObject", {S(STATUS_INVALID_PARAMETER), S(STATUS_FLT_DELETING_OBJECT)}},
     {"FltGetVolumeName", {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_BUFFER_TOO_SMALL)}},
     {"FltIsDirectory", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"FltLockUserBuffer", {S(STATUS_INSUFFICIENT_RESOURCES)}}, // BUF-02
     {"FltObjectReference", {S(STATUS_FLT_DELETING_OBJECT)}}, // CTX-10
     {"FltParseFileNameInformation", {S(STATUS_INVALID_PARAMETER)}},
     {"FltPerformAsynchronousIo", {S(STATUS_INSUFFICIENT_RESOURCES)}}, // BUF-05
@@ -113,6 +114,8 @@ constexpr auto FALLIBLE = std::to_array<Fallible>({
     {"FltSupportsStreamHandleContexts", {}},
     {"FltWriteFile", {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_DISK_FULL), S(STATUS_FILE_LOCK_CONFLICT)}},
     {"FltWriteFileEx", {S(STATUS_INSUFFICIENT_RESOURCES), S(STATUS_DISK_FULL), S(STATUS_FILE_LOCK_CONFLICT)}},
+    {"IoAllocateMdl", {}},
+    {"MmMapLockedPagesSpecifyCache", {}},
     {"ObReferenceObjectByHandle", {S(STATUS_ACCESS_DENIED), S(STATUS_INVALID_HANDLE), S(STATUS_OBJECT_TYPE_MISMATCH)}},
     {"PsCreateSystemThread", {S(STATUS_INSUFFICIENT_RESOURCES)}},
     {"PsLookupThreadByThreadId", {S(STATUS_INVALID_PARAMETER)}},

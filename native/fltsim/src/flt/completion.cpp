@@ -180,6 +180,9 @@ void close_call(CallRecord &call, const char *api) {
     if (call.kind != CallRecord::Kind::Draining) {
         operation.io_status = data.IoStatus;
     }
+    if (call.kind == CallRecord::Kind::Post) {
+        free_swapped_mdl(state_of(operation).frames[call.frame]);
+    }
     discard_call(call);
 }
 
@@ -309,6 +312,7 @@ void finish(const std::shared_ptr<io::Operation> &operation) {
     const auto keep = operation;
     manager().operations.erase(state.position);
     operation->parameters = state.original_parameters;
+    free_swapped_mdls(state);
     operation->state = io::Operation::State::Completed;
     auto on_completed = std::move(operation->on_completed);
     operation->on_completed = nullptr;

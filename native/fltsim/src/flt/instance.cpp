@@ -74,13 +74,18 @@ struct Due {
     size_t frame;
 };
 
+/// The post-operation is due, and need not wait for the operation's end. One that has swapped buffers does [POST-37].
+bool can_drain(const Frame &frame) {
+    return frame.phase == Frame::Phase::Waiting && !frame.swapped;
+}
+
 /// Marks all post-operations that wait for this instance, so that none can come normally any more.
 std::vector<Due> take_due(const Instance &instance) {
     std::vector<Due> due;
     for (const auto &operation : manager().operations) {
         auto &frames = state_of(*operation).frames;
         for (size_t i = 0; i < frames.size(); ++i) {
-            if (frames[i].instance.get() == &instance && frames[i].phase == Frame::Phase::Waiting) {
+            if (frames[i].instance.get() == &instance && can_drain(frames[i])) {
                 frames[i].phase = frames[i].post ? Frame::Phase::Drained : Frame::Phase::Done;
                 if (frames[i].post) {
                     due.push_back({operation, i});
@@ -91,14 +96,23 @@ std::vector<Due> take_due(const Instance &instance) {
     return due;
 }
 
-bool any_due(const Instance &instance) {
+bool any_frame(const Instance &instance, const std::function<bool(const Frame &)> &is_meant) {
     const auto &operations = manager().operations;
     return std::any_of(operations.begin(), operations.end(), [&](const auto &operation) {
         const auto &frames = state_of(*operation).frames;
-        return std::any_of(frames.begin(), frames.end(), [&](const Frame &frame) {
-            return frame.instance.get() == &instance && frame.phase == Frame::Phase::Waiting;
-        });
+        return std::any_of(frames.begin(), frames.end(),
+                           [&](const Frame &frame) { return frame.instance.get() == &instance && is_meant(frame); });
     });
+}
+
+bool any_due(const Instance &instance) {
+    return any_frame(instance, can_drain);
+}
+
+/// What is below reads or writes the driver's own memory.
+bool any_swapped(const Instance &instance) {
+    return any_frame(instance,
+                     [](const Frame &frame) { return frame.swapped && frame.phase == Frame::Phase::Waiting; });
 }
 
 std::string outstanding(const Instance &instance) {
@@ -228,7 +242,7 @@ void teardown(const std::shared_ptr<Instance> &instance, FLT_INSTANCE_TEARDOWN_F
         for (const Due &due : take_due(*instance)) {
             run_draining_post(due.operation, due.frame);
         }
-        const auto quiet = [&] { return instance->running == 0 && instance->pended == 0; };
+        const auto quiet = [&] { return instance->running == 0 && instance->pended == 0 && !any_swapped(*instance); };
         if (!any_due(*instance) && quiet()) {
             break;
         }

@@ -142,6 +142,8 @@ struct Frame {
     PFLT_POST_OPERATION_CALLBACK post = nullptr;
     PVOID completion_context = nullptr;
     FLT_IO_PARAMETER_BLOCK iopb{}; ///< as its pre-operation received it [POST-37]
+    bool swapped = false; ///< its pre-operation has put a buffer of its own in place: it is not drained [POST-37]
+    PMDL swapped_mdl = nullptr; ///< the driver's, freed when its post-operation has returned
     bool synchronize = false;
     const Thread *thread = nullptr; ///< its pre-operation's
     Phase phase = Phase::Waiting;
@@ -156,6 +158,7 @@ struct OperationState {
     const Thread *parked_for = nullptr; ///< completion waits for this thread to go on with it
     NTSTATUS original_status = STATUS_SUCCESS;
     FLT_PARAMETERS original_parameters{};
+    std::vector<PMDL> swapped_mdls; ///< of instances that want no post-operation: freed at the end
     std::list<std::shared_ptr<io::Operation>>::iterator position;
 };
 
@@ -313,6 +316,13 @@ void run_draining_post(const std::shared_ptr<io::Operation> &operation, size_t f
 /// `by_callback`: a post-operation callback has returned FINISHED_PROCESSING for it [SAFE-03].
 void complete_pended(const std::shared_ptr<CallRecord> &call, const char *api, bool by_callback);
 void finish(const std::shared_ptr<io::Operation> &operation);
+// ---- user_buffer.cpp --------------------------------------------------------------------------------------------------
+/// What a pre-operation has put in the place of the buffer that it was given.
+void note_swap(const CallRecord &call, Frame &frame);
+/// There will be no post-operation to free it after.
+void keep_swapped_mdl(OperationState &state, Frame &frame);
+void free_swapped_mdl(Frame &frame);
+void free_swapped_mdls(OperationState &state);
 
 // ---- workitem.cpp -----------------------------------------------------------------------------------------------------
 void start_workers();

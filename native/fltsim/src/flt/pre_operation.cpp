@@ -151,8 +151,10 @@ Outcome take_answer(const CallRecord &call, PreAnswer answer) {
     frame.instance = instance;
     frame.post = call.post;
     frame.iopb = call.before;
+    note_swap(call, frame);
     switch (answer.status) {
     case FLT_PREOP_SUCCESS_NO_CALLBACK:
+        keep_swapped_mdl(state_of(*operation), frame);
         return Outcome::GoOn;
     case FLT_PREOP_SYNCHRONIZE:
         check_synchronize(*operation, *instance);
@@ -160,6 +162,7 @@ Outcome take_answer(const CallRecord &call, PreAnswer answer) {
         [[fallthrough]];
     case FLT_PREOP_SUCCESS_WITH_CALLBACK:
         if (!call.post && reading<CallbackWithoutPost>() == CallbackWithoutPost::Ignored) {
+            keep_swapped_mdl(state_of(*operation), frame);
             return Outcome::GoOn;
         }
         if (!call.post) {

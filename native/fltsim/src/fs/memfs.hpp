@@ -288,5 +288,7 @@ inline constexpr ULONG SETTABLE_ATTRIBUTES = FILE_ATTRIBUTE_READONLY | FILE_ATTR
 
 /// Moves a synchronous handle's position behind what was transferred.
 void advance_position(const io::Operation &operation, int64_t end);
+/// Where a read puts its data, or a write has them.
+void *transfer_memory(const io::Operation &operation);
 
 } // namespace fltsim::fs

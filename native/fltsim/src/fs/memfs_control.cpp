@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <array>
 
+#include "ke/mdl.hpp"
+
 namespace fltsim::fs {
 
 const MemFileSystem::FsControl *MemFileSystem::find_fs_control(ULONG code) {
@@ -61,9 +63,8 @@ MemFileSystem::ControlBuffers MemFileSystem::control_buffers(const io::Operation
         break;
     default:
         buffers.input = parameters.Direct.InputSystemBuffer;
-        buffers.output = parameters.Direct.OutputMdlAddress != nullptr
-                             ? parameters.Direct.OutputMdlAddress->MappedSystemVa
-                             : nullptr;
+        buffers.output = ke::data_memory("file system control", parameters.Direct.OutputMdlAddress, nullptr,
+                                         parameters.Common.OutputBufferLength);
         break;
     }
     return buffers;

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "ke/mdl.hpp"
+
 namespace fltsim::fs {
 
 namespace {
@@ -41,6 +43,16 @@ uint64_t write_offset(const io::Operation &operation, const Node &node) {
 }
 
 } // namespace
+
+void *transfer_memory(const io::Operation &operation) {
+    const char *const what = io::major_name(operation.major);
+    if (operation.major == IRP_MJ_READ) {
+        const auto &read = operation.parameters.Read;
+        return ke::data_memory(what, read.MdlAddress, read.ReadBuffer, read.Length);
+    }
+    const auto &write = operation.parameters.Write;
+    return ke::data_memory(what, write.MdlAddress, write.WriteBuffer, write.Length);
+}
 
 void advance_position(const io::Operation &operation, int64_t end) {
     io::FileObject &file = *operation.file;
@@ -106,7 +118,7 @@ NTSTATUS MemFileSystem::paging_read(io::Operation &operation) {
     if (offset >= node.size) {
         return STATUS_END_OF_FILE;
     }
-    node.read_disk(offset, static_cast<uint8_t *>(parameters.ReadBuffer), parameters.Length);
+    node.read_disk(offset, static_cast<uint8_t *>(transfer_memory(operation)), parameters.Length);
     operation.io_status.Information = std::min<uint64_t>(parameters.Length, node.size - offset);
     return STATUS_SUCCESS;
 }
@@ -124,7 +136,7 @@ NTSTATUS MemFileSystem::paging_write_now(io::Operation &operation) {
     const auto &parameters = operation.parameters.Write;
     const auto offset = static_cast<uint64_t>(parameters.ByteOffset.QuadPart);
     if (offset < node.size) {
-        node.write_disk(offset, static_cast<const uint8_t *>(parameters.WriteBuffer),
+        node.write_disk(offset, static_cast<const uint8_t *>(transfer_memory(operation)),
                         std::min<uint64_t>(parameters.Length, node.size - offset));
     }
     operation.io_status.Information = parameters.Length;
@@ -138,7 +150,7 @@ NTSTATUS MemFileSystem::cached_read(io::Operation &operation) {
     const auto offset = static_cast<uint64_t>(parameters.ByteOffset.QuadPart);
     node.cache->initialise(file);
     const auto length = static_cast<uint32_t>(std::min<uint64_t>(parameters.Length, node.size - offset));
-    const NTSTATUS status = node.cache->read(file, offset, parameters.ReadBuffer, length);
+    const NTSTATUS status = node.cache->read(file, offset, transfer_memory(operation), length);
     if (!NT_SUCCESS(status)) {
         return status;
     }
@@ -157,7 +169,7 @@ NTSTATUS MemFileSystem::cached_write(io::Operation &operation) {
     WriteLock lock(node);
     const uint64_t offset = write_offset(operation, node);
     const uint64_t end = offset + parameters.Length;
-    NTSTATUS status = node.cache->write(file, offset, parameters.WriteBuffer, parameters.Length);
+    NTSTATUS status = node.cache->write(file, offset, transfer_memory(operation), parameters.Length);
     if (!NT_SUCCESS(status)) {
         return status;
     }

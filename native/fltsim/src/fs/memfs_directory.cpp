@@ -8,6 +8,8 @@
 
 #include <cstring>
 
+#include "ke/mdl.hpp"
+
 namespace fltsim::fs {
 
 namespace {
@@ -145,7 +147,8 @@ NTSTATUS MemFileSystem::query_directory(io::Operation &operation) {
         open.dots_listed = 0;
         open.last.clear();
     }
-    auto *buffer = static_cast<uint8_t *>(parameters.DirectoryBuffer);
+    auto *buffer = static_cast<uint8_t *>(ke::data_memory("IRP_MN_QUERY_DIRECTORY", parameters.MdlAddress,
+                                                          parameters.DirectoryBuffer, parameters.Length));
     size_t used = 0;
     size_t previous = 0;
     Entry entry;

@@ -10,6 +10,7 @@
 
 #include "fs/memfs.hpp"
 #include "fs/waits.hpp"
+#include "ke/mdl.hpp"
 
 #include <algorithm>
 
@@ -21,11 +22,7 @@ PMDL chain_of(VolumeWaits &waits, const io::FileObject &file, size_t bytes) {
     MdlChain chain;
     chain.bytes.resize(bytes);
     chain.file = &file;
-    chain.mdl = std::make_unique<MDL>();
-    chain.mdl->Size = sizeof(MDL);
-    chain.mdl->StartVa = chain.bytes.data();
-    chain.mdl->MappedSystemVa = chain.bytes.data();
-    chain.mdl->ByteCount = static_cast<ULONG>(bytes);
+    chain.mdl = ke::describe_locked(chain.bytes.data(), static_cast<uint32_t>(bytes), true);
     waits.chains.push_back(std::move(chain));
     return waits.chains.back().mdl.get();
 }
@@ -63,7 +60,7 @@ bool MemFileSystem::mdl_io(io::Operation &operation) {
         operation.io_status.Status = node->cache->read(file, offset, data.data(), length);
         if (NT_SUCCESS(operation.io_status.Status)) {
             PMDL mdl = chain_of(*waits_, file, length);
-            std::ranges::copy(data, static_cast<uint8_t *>(mdl->MappedSystemVa));
+            std::ranges::copy(data, static_cast<uint8_t *>(MmGetMdlVirtualAddress(mdl)));
             *parameters.MdlChain = mdl;
             operation.io_status.Information = length;
         }
@@ -89,6 +86,7 @@ bool MemFileSystem::mdl_io(io::Operation &operation) {
         operation.parameters.Write.Length = static_cast<ULONG>(chain->bytes.size());
         operation.parameters.Write.ByteOffset = complete.FileOffset;
         operation.parameters.Write.WriteBuffer = const_cast<uint8_t *>(chain->bytes.data());
+        operation.parameters.Write.MdlAddress = nullptr;
         operation.io_status.Status = cached_write(operation);
         operation.parameters.MdlWriteComplete = complete;
         return true;

@@ -15,6 +15,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ke/mdl.hpp"
+
 namespace fltsim::fs {
 
 namespace {
@@ -51,7 +53,8 @@ NTSTATUS deliver(Watch &watch, io::Operation &operation) {
     if (too_much) {
         return STATUS_NOTIFY_ENUM_DIR;
     }
-    auto *at = static_cast<uint8_t *>(parameters.DirectoryBuffer);
+    auto *at = static_cast<uint8_t *>(ke::data_memory("IRP_MN_NOTIFY_CHANGE_DIRECTORY", parameters.MdlAddress,
+                                                      parameters.DirectoryBuffer, parameters.Length));
     for (size_t i = 0; i < events.size(); ++i) {
         const size_t bytes = entry_bytes(events[i]);
         const size_t name_bytes = events[i].name.size() * sizeof(char16_t);

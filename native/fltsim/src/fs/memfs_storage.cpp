@@ -51,7 +51,7 @@ void MemFileSystem::transfer(io::Operation &operation) {
             return;
         }
         const uint64_t length = std::min<uint64_t>(parameters.Length, node.size - offset);
-        node.read_disk(offset, static_cast<uint8_t *>(parameters.ReadBuffer), length);
+        node.read_disk(offset, static_cast<uint8_t *>(transfer_memory(operation)), length);
         operation.io_status.Information = length;
         advance_position(operation, static_cast<int64_t>(offset + length));
         return;
@@ -59,7 +59,7 @@ void MemFileSystem::transfer(io::Operation &operation) {
     const auto &parameters = operation.parameters.Write;
     const int64_t given = parameters.ByteOffset.QuadPart;
     const uint64_t offset = given < 0 ? node.size : static_cast<uint64_t>(given);
-    const auto *data = static_cast<const uint8_t *>(parameters.WriteBuffer);
+    const auto *data = static_cast<const uint8_t *>(transfer_memory(operation));
     const uint64_t end = offset + parameters.Length;
     if (end > node.size) {
         node.set_size(end);

@@ -29,18 +29,6 @@ bool may_control(const FileObject &file, ULONG code) {
            ((access & FILE_WRITE_ACCESS) == 0 || has_access(file, FILE_WRITE_DATA));
 }
 
-std::unique_ptr<MDL> describe_buffer(void *buffer, ULONG bytes) {
-    auto mdl = std::make_unique<MDL>();
-    constexpr uintptr_t PAGE = 4096;
-    const auto address = reinterpret_cast<uintptr_t>(buffer);
-    mdl->Size = sizeof(MDL);
-    mdl->StartVa = reinterpret_cast<PVOID>(address & ~(PAGE - 1));
-    mdl->ByteOffset = static_cast<ULONG>(address & (PAGE - 1));
-    mdl->ByteCount = bytes;
-    mdl->MappedSystemVa = buffer;
-    return mdl;
-}
-
 void copy_input(Operation &operation, const IoManager::Control &control, size_t bytes) {
     operation.system_buffer.assign(bytes, 0);
     if (control.input_bytes != 0) {
@@ -80,9 +68,9 @@ void fill_control(Operation &operation, const IoManager::Control &control) {
             operation.irp_flags |= IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER;
         }
         if (control.output_bytes != 0) {
-            operation.mdl = describe_buffer(control.output, control.output_bytes);
+            const bool written = (control.code & METHOD_MASK) == METHOD_OUT_DIRECT;
             direct.OutputBuffer = control.output;
-            direct.OutputMdlAddress = operation.mdl.get();
+            direct.OutputMdlAddress = operation.describe(control.output, control.output_bytes, written);
         }
         return;
     }

@@ -5,6 +5,7 @@
 #include "io/operation.hpp"
 
 #include "core/world.hpp"
+#include "ke/mdl.hpp"
 
 namespace fltsim::io {
 
@@ -14,6 +15,11 @@ Operation::Operation() {
         requestor = &current_thread();
         requestor->reference();
     }
+}
+
+PMDL Operation::describe(void *buffer, uint32_t bytes, bool written) {
+    mdls.push_back(ke::describe_locked(buffer, bytes, written));
+    return mdls.back().get();
 }
 
 Operation::~Operation() {

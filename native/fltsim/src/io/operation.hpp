@@ -53,8 +53,9 @@ struct Operation : std::enable_shared_from_this<Operation> {
     void *user_output = nullptr;
     uint32_t user_output_bytes = 0;
     LARGE_INTEGER lock_length{}; ///< what parameters.LockControl.Length points to
-    /// Describes the caller's buffer of a direct operation.
-    std::unique_ptr<MDL> mdl;
+    /// What the I/O system has described of the operation's buffers, with its pages locked: until the operation is gone.
+    std::vector<std::unique_ptr<MDL>> mdls;
+    PMDL describe(void *buffer, uint32_t bytes, bool written);
 
     /// FLT_CALLBACK_DATA::TagData of a create that ended with STATUS_REPARSE: a REPARSE_DATA_BUFFER whose Reserved is the length in bytes of the
     /// part of the name behind the reparse point. Empty: none.

@@ -168,10 +168,12 @@ NTSTATUS IoManager::Impl::paging_io(UCHAR major, FileObject &file, uint64_t offs
         parameters.Read.Length = length;
         parameters.Read.ByteOffset.QuadPart = static_cast<int64_t>(offset);
         parameters.Read.ReadBuffer = buffer;
+        parameters.Read.MdlAddress = operation->describe(buffer, length, true);
     } else {
         parameters.Write.Length = length;
         parameters.Write.ByteOffset.QuadPart = static_cast<int64_t>(offset);
         parameters.Write.WriteBuffer = buffer;
+        parameters.Write.MdlAddress = operation->describe(buffer, length, false);
     }
     if (major == IRP_MJ_READ) {
         const IrqlScope apc(APC_LEVEL); // the pager is not interrupted by APCs [IRQL-11, FORM-03]
@@ -191,6 +193,7 @@ std::shared_ptr<Request> IoManager::Impl::paging_write_asynchronous(FileObject &
     parameters.Length = length;
     parameters.ByteOffset.QuadPart = static_cast<int64_t>(offset);
     parameters.WriteBuffer = const_cast<void *>(buffer);
+    parameters.MdlAddress = operation->describe(parameters.WriteBuffer, length, false); // [FORM-03]
     return send(operation, nullptr);
 }
 

@@ -22,9 +22,9 @@ size_t move_data(const MDL *chain, uint8_t *buffer, size_t bytes, bool to_chain)
     for (const MDL *mdl = chain; mdl != nullptr && moved < bytes; mdl = mdl->Next) {
         const size_t part = std::min<size_t>(mdl->ByteCount, bytes - moved);
         if (to_chain) {
-            memcpy(mdl->MappedSystemVa, buffer + moved, part);
+            memcpy(MmGetMdlVirtualAddress(mdl), buffer + moved, part);
         } else {
-            memcpy(buffer + moved, mdl->MappedSystemVa, part);
+            memcpy(buffer + moved, MmGetMdlVirtualAddress(mdl), part);
         }
         moved += part;
     }

@@ -84,6 +84,22 @@ Pool::~Pool() {
     }
 }
 
+namespace {
+
+const char *allocator(Origin origin) {
+    switch (origin) {
+    case Origin::Executive:
+        return "ExAllocatePool2 or ExAllocatePoolWithTag";
+    case Origin::FilterManager:
+        return "FltAllocatePoolAlignedWithTag: FltFreePoolAlignedWithTag frees it";
+    case Origin::IoManager:
+        return "IoAllocateMdl: IoFreeMdl frees it";
+    }
+    return "";
+}
+
+} // namespace
+
 void *Pool::allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag, Origin origin) {
     const int bits = static_cast<int>(type);
     const bool paged = (bits & 1) != 0;
@@ -174,10 +190,7 @@ void Pool::release(const char *api, void *user, uint32_t tag, Origin origin) {
     }
     if (origin != block.origin) {
         bugcheck("V20 pool: freed with the wrong call", api,
-                 describe(user, block) +
-                     (origin == Origin::Executive
-                          ? ": what FltAllocatePoolAlignedWithTag gave goes to FltFreePoolAlignedWithTag"
-                          : ": it does not come from FltAllocatePoolAlignedWithTag"));
+                 describe(user, block) + ": it comes from " + allocator(block.origin));
     }
     if (tag != 0 && tag != block.tag) {
         bugcheck("V20 pool: wrong tag", api, describe(user, block) + ": freed with tag " + tag_text(tag));

@@ -23,8 +23,8 @@ inline constexpr unsigned char FILL_NEW = 0xCC;
 /// Freed memory holds this.
 inline constexpr unsigned char FILL_FREED = 0xDD;
 
-/// Whose calls a block is allocated and freed with: ExAllocatePool..., or FltAllocatePoolAlignedWithTag.
-enum class Origin { Executive, FilterManager };
+/// Whose calls a block is allocated and freed with: ExAllocatePool..., FltAllocatePoolAlignedWithTag, or IoAllocateMdl.
+enum class Origin { Executive, FilterManager, IoManager };
 
 class Pool {
   public:

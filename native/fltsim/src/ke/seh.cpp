@@ -218,6 +218,33 @@ __attribute__((noinline)) bool try_copy(void *to, const void *from, size_t bytes
     return true;
 }
 
+__attribute__((noinline)) bool try_touch(void *at, bool write) {
+    prepare_host_thread();
+    sigjmp_buf guard;
+    if (sigsetjmp(guard, 0) != 0) {
+        model_guard = nullptr;
+        return false;
+    }
+    model_guard = &guard;
+    auto *byte = static_cast<unsigned char *>(at);
+    if (write) {
+        __atomic_fetch_or(byte, 0, __ATOMIC_RELAXED);
+    } else {
+        static_cast<void>(__atomic_load_n(byte, __ATOMIC_RELAXED));
+    }
+    model_guard = nullptr;
+    return true;
+}
+
+bool is_user_range(const volatile void *first, size_t bytes) {
+#if defined(__aarch64__)
+    constexpr uintptr_t USER_LIMIT = uintptr_t{1} << 48;
+#else
+    constexpr uintptr_t USER_LIMIT = uintptr_t{1} << 47;
+#endif
+    return bytes <= USER_LIMIT && reinterpret_cast<uintptr_t>(first) <= USER_LIMIT - bytes;
+}
+
 } // namespace fltsim::seh
 
 using namespace fltsim;
@@ -245,11 +272,6 @@ FLTSIM_KERNEL_HOST void FltSimSehLeave(FLTSIM_SEH_FRAME *Frame) {
 
 namespace {
 
-#if defined(__aarch64__)
-constexpr uintptr_t USER_LIMIT = uintptr_t{1} << 48;
-#else
-constexpr uintptr_t USER_LIMIT = uintptr_t{1} << 47;
-#endif
 constexpr size_t PAGE_BYTES = 4096;
 
 /// What the probes check before they look at memory. User addresses are plain process addresses here, so a kernel address of the model is
@@ -266,10 +288,7 @@ NTSTATUS check_range(const char *api, volatile void *address, SIZE_T length, ULO
     if (first % alignment != 0) {
         return STATUS_DATATYPE_MISALIGNMENT;
     }
-    if (length > USER_LIMIT || first > USER_LIMIT - length) {
-        return STATUS_ACCESS_VIOLATION;
-    }
-    return STATUS_SUCCESS;
+    return seh::is_user_range(address, length) ? STATUS_SUCCESS : STATUS_ACCESS_VIOLATION;
 }
 
 } // namespace

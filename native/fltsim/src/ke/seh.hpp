@@ -19,5 +19,9 @@ void prepare_host_thread();
 [[noreturn]] void raise(NTSTATUS code, const char *api);
 /// Copies between the model and memory that may not be accessible. False when it was not; then part of it may have been copied.
 bool try_copy(void *to, const void *from, size_t bytes);
+/// Reads a byte there, or writes the byte that is there. False when it is not accessible.
+bool try_touch(void *at, bool write);
+/// Whether a range can be a process's, as the probes see it.
+bool is_user_range(const volatile void *first, size_t bytes);
 
 } // namespace fltsim::seh
