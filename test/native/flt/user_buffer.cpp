@@ -287,24 +287,32 @@ TEST(what_stands_behind_an_mdl_counts) {
 
 namespace {
 
-/// What is said when a filter swaps a read's buffer so, and looks at it so afterwards.
+/// The report when a filter swaps a read's buffer so, and looks at it so afterwards. A cached read: the world stops in the reader's own thread.
 std::string said_of(const std::function<void(PFLT_CALLBACK_DATA)> &before,
                     const std::function<void(PFLT_CALLBACK_DATA)> &after = nullptr) {
     return with_stack([&](Stack &stack) {
-        const DirectFile user(stack);
-        stack.mid.pre = [before](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID *) {
-            if (data->Iopb->MajorFunction == IRP_MJ_READ) {
+        const UserFile user(stack, u"D:\\file", std::string(SECTOR, 'f'));
+        const auto is_meant = [](PFLT_CALLBACK_DATA data) {
+            return data->Iopb->MajorFunction == IRP_MJ_READ && (data->Iopb->IrpFlags & IRP_PAGING_IO) == 0;
+        };
+        stack.mid.pre = [=](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID *) {
+            if (is_meant(data) && FLT_IS_FASTIO_OPERATION(data)) {
+                return FLT_PREOP_DISALLOW_FASTIO;
+            }
+            if (is_meant(data)) {
                 before(data);
             }
             return FLT_PREOP_SUCCESS_WITH_CALLBACK;
         };
-        stack.mid.post = [after](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID, FLT_POST_OPERATION_FLAGS) {
-            if (after && data->Iopb->MajorFunction == IRP_MJ_READ) {
+        stack.mid.post = [=](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID, FLT_POST_OPERATION_FLAGS) {
+            if (after && is_meant(data)) {
                 after(data);
             }
             return FLT_POSTOP_FINISHED_PROCESSING;
         };
-        user.read();
+        static char buffer[SECTOR];
+        OVERLAPPED at{};
+        ReadFile(user.handle(), buffer, SECTOR, nullptr, &at);
     });
 }
 
@@ -324,6 +332,13 @@ TEST(mistakes_with_swapped_buffers) {
                        swap_in(data, memory, IoAllocateMdl(memory, SECTOR, FALSE, FALSE, nullptr));
                    }),
                    "its pages are not locked: call MmBuildMdlForNonPagedPool or MmProbeAndLockPages"));
+    CHECK(contains(said_of([](PFLT_CALLBACK_DATA data) {
+                       char *const memory = allocate();
+                       const PMDL mdl = describe(memory);
+                       swap_in(data, memory, mdl);
+                       IoFreeMdl(mdl);
+                   }),
+                   "it was freed, and the operation still has it"));
     CHECK(contains(said_of([](PFLT_CALLBACK_DATA data) {
                        char *const memory = allocate();
                        swap_in(data, memory, describe(memory, 100));

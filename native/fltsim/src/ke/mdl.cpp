@@ -68,7 +68,7 @@ void unlock(MDL &mdl) {
 }
 
 void free_mdl(const char *api, PMDL mdl) {
-    if (has_flag(*mdl, MDL_PAGES_LOCKED)) {
+    if (!pool::is_freed(mdl) && has_flag(*mdl, MDL_PAGES_LOCKED)) {
         bad_mdl(api, *mdl, "freed while its pages are locked: call MmUnlockPages first");
     }
     pool::release(api, mdl, 0, pool::Origin::IoManager);
@@ -89,6 +89,9 @@ std::unique_ptr<MDL> describe_locked(void *buffer, uint32_t bytes, bool written)
 void *data_memory(const char *what, PMDL mdl, void *buffer, size_t bytes) {
     if (mdl == nullptr) {
         return buffer;
+    }
+    if (pool::is_freed(mdl)) {
+        bugcheck("V26 MDL", what, "MDL at " + address_text(mdl) + ": it was freed, and the operation still has it");
     }
     if (mdl->Next != nullptr) {
         unmodelled(what, "data behind more than one MDL");
@@ -158,12 +161,6 @@ FLTSIM_KERNEL void NTAPI IoFreeMdl(PMDL Mdl) {
     const KernelCall call(kApi);
     if (Mdl == nullptr) {
         bugcheck("V26 MDL", kApi, "the MDL is null");
-    }
-    if (!pool::is_freed(Mdl) && has_flag(*Mdl, MDL_PARTIAL_HAS_BEEN_MAPPED)) {
-        clear_flags(*Mdl, MDL_PARTIAL_HAS_BEEN_MAPPED | MDL_MAPPED_TO_SYSTEM_VA);
-    }
-    if (pool::is_freed(Mdl)) {
-        pool::release(kApi, Mdl, 0, pool::Origin::IoManager); // which says what it is
     }
     free_mdl(kApi, Mdl);
 }

@@ -226,7 +226,7 @@ __attribute__((noinline)) bool try_touch(void *at, bool write) {
         return false;
     }
     model_guard = &guard;
-    auto *byte = static_cast<unsigned char *>(at);
+    auto *byte = static_cast<volatile unsigned char *>(at); // else a write that changes nothing is left out
     if (write) {
         __atomic_fetch_or(byte, 0, __ATOMIC_RELAXED);
     } else {
