@@ -135,7 +135,7 @@ TEST(what_was_given_back_twice_is_named) {
 extern "C" const char *__lsan_default_suppressions() {
     return "leak:test_a_create_that_opens_nothing\n"
            "leak:test_mistakes_with_own_files\n"
-           "leak:test_mistakes_with_swapped_buffers\n"
+           "leak:report_of_swap\n"
            "leak:test_mistakes_with_callback_data\n"
            "leak:test_mistakes_with_extra_create_parameters\n"
            "leak:test_queries_need_a_thread_without_a_top_level_irp\n";

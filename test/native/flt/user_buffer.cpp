@@ -288,8 +288,8 @@ TEST(what_stands_behind_an_mdl_counts) {
 namespace {
 
 /// The report when a filter swaps a read's buffer so, and looks at it so afterwards. A cached read: the world stops in the reader's own thread.
-std::string said_of(const std::function<void(PFLT_CALLBACK_DATA)> &before,
-                    const std::function<void(PFLT_CALLBACK_DATA)> &after = nullptr) {
+std::string report_of_swap(const std::function<void(PFLT_CALLBACK_DATA)> &before,
+                           const std::function<void(PFLT_CALLBACK_DATA)> &after = nullptr) {
     return with_stack([&](Stack &stack) {
         const UserFile user(stack, u"D:\\file", std::string(SECTOR, 'f'));
         const auto is_meant = [](PFLT_CALLBACK_DATA data) {
@@ -324,29 +324,29 @@ TEST(mistakes_with_swapped_buffers) {
         swap_in(data, memory, describe(memory));
     };
     const std::string freed =
-        said_of(swap, [](PFLT_CALLBACK_DATA data) { IoFreeMdl(FltGetSwappedBufferMdlAddress(data)); });
+        report_of_swap(swap, [](PFLT_CALLBACK_DATA data) { IoFreeMdl(FltGetSwappedBufferMdlAddress(data)); });
     CHECK_EQ(rule_of(freed), std::string("V26 MDL"));
     CHECK(contains(freed, "the driver has freed it: call FltRetainSwappedBufferMdlAddress, or leave it"));
-    CHECK(contains(said_of([](PFLT_CALLBACK_DATA data) {
+    CHECK(contains(report_of_swap([](PFLT_CALLBACK_DATA data) {
                        char *const memory = allocate();
                        swap_in(data, memory, IoAllocateMdl(memory, SECTOR, FALSE, FALSE, nullptr));
                    }),
                    "its pages are not locked: call MmBuildMdlForNonPagedPool or MmProbeAndLockPages"));
-    CHECK(contains(said_of([](PFLT_CALLBACK_DATA data) {
+    CHECK(contains(report_of_swap([](PFLT_CALLBACK_DATA data) {
                        char *const memory = allocate();
                        const PMDL mdl = describe(memory);
                        swap_in(data, memory, mdl);
                        IoFreeMdl(mdl);
                    }),
                    "it was freed, and the operation still has it"));
-    CHECK(contains(said_of([](PFLT_CALLBACK_DATA data) {
+    CHECK(contains(report_of_swap([](PFLT_CALLBACK_DATA data) {
                        char *const memory = allocate();
                        swap_in(data, memory, describe(memory, 100));
                    }),
                    "the operation is about 512 bytes"));
-    CHECK(contains(said_of([](PFLT_CALLBACK_DATA data) { FltGetSwappedBufferMdlAddress(data); }),
+    CHECK(contains(report_of_swap([](PFLT_CALLBACK_DATA data) { FltGetSwappedBufferMdlAddress(data); }),
                    "POST-37 swapped buffers"));
-    CHECK(contains(said_of([](PFLT_CALLBACK_DATA data) {
+    CHECK(contains(report_of_swap([](PFLT_CALLBACK_DATA data) {
                        char *const memory = allocate();
                        const PMDL mdl = describe(memory);
                        mdl->Next = mdl;
