@@ -17,24 +17,19 @@ DRIVER_INITIALIZE FxDriverEntry;
 
 static PFLT_FILTER Filter;
 
-/// Own memory of the operation's size, in the place of its buffer. Null: the operation goes on as it is.
-static PVOID SwapIn(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PMDL *MdlAddress, _In_ PVOID *Buffer, _In_ ULONG Length) {
-    PVOID Own = ExAllocatePoolWithTag(NonPagedPoolNx, Length, SWAP_TAG);
-    PMDL Mdl;
+/// Puts own memory in the place of the operation's buffer. FALSE: the operation goes on as it is.
+static BOOLEAN SwapIn(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PMDL *MdlAddress, _In_ PVOID *Buffer, _In_ PVOID Own,
+                      _In_ ULONG Length) {
+    PMDL Mdl = IoAllocateMdl(Own, Length, FALSE, FALSE, NULL);
 
-    if (Own == NULL) {
-        return NULL;
-    }
-    Mdl = IoAllocateMdl(Own, Length, FALSE, FALSE, NULL);
     if (Mdl == NULL) {
-        ExFreePoolWithTag(Own, SWAP_TAG);
-        return NULL;
+        return FALSE;
     }
     MmBuildMdlForNonPagedPool(Mdl);
     *MdlAddress = Mdl;
     *Buffer = Own;
     FltSetCallbackDataDirty(Data);
-    return Own;
+    return TRUE;
 }
 
 static FLT_PREOP_CALLBACK_STATUS FLTAPI PreIn(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects,
@@ -42,6 +37,7 @@ static FLT_PREOP_CALLBACK_STATUS FLTAPI PreIn(_Inout_ PFLT_CALLBACK_DATA Data, _
     PMDL *Mdl;
     PVOID *Buffer;
     PULONG Length;
+    PVOID Own;
 
     UNREFERENCED_PARAMETER(Objects);
     *Context = NULL;
@@ -51,8 +47,16 @@ static FLT_PREOP_CALLBACK_STATUS FLTAPI PreIn(_Inout_ PFLT_CALLBACK_DATA Data, _
         !NT_SUCCESS(FltDecodeParameters(Data, &Mdl, &Buffer, &Length, NULL)) || *Length == 0) {
         return FLT_PREOP_SUCCESS_NO_CALLBACK;
     }
-    *Context = SwapIn(Data, Mdl, Buffer, *Length);
-    return *Context != NULL ? FLT_PREOP_SUCCESS_WITH_CALLBACK : FLT_PREOP_SUCCESS_NO_CALLBACK;
+    Own = ExAllocatePoolWithTag(NonPagedPoolNx, *Length, SWAP_TAG);
+    if (Own == NULL) {
+        return FLT_PREOP_SUCCESS_NO_CALLBACK;
+    }
+    if (!SwapIn(Data, Mdl, Buffer, Own, *Length)) {
+        ExFreePoolWithTag(Own, SWAP_TAG);
+        return FLT_PREOP_SUCCESS_NO_CALLBACK;
+    }
+    *Context = Own;
+    return FLT_PREOP_SUCCESS_WITH_CALLBACK;
 }
 
 static VOID FailWith(_Inout_ PFLT_CALLBACK_DATA Data, _In_ NTSTATUS Status) {
@@ -141,29 +145,28 @@ static NTSTATUS CopyFrom(_Out_ PVOID Own, _In_opt_ PMDL Mdl, _In_ PVOID Buffer, 
 static FLT_PREOP_CALLBACK_STATUS FLTAPI PreOut(_Inout_ PFLT_CALLBACK_DATA Data, _In_ PCFLT_RELATED_OBJECTS Objects,
                                                _Outptr_result_maybenull_ PVOID *Context) {
     const PFLT_IO_PARAMETER_BLOCK Iopb = Data->Iopb;
-    const PMDL Mdl = Iopb->Parameters.Write.MdlAddress;
-    const PVOID Buffer = Iopb->Parameters.Write.WriteBuffer;
+    const ULONG Length = Iopb->Parameters.Write.Length;
     NTSTATUS Status;
     PVOID Own;
 
     UNREFERENCED_PARAMETER(Objects);
     *Context = NULL;
-    if (!FLT_IS_IRP_OPERATION(Data) || Iopb->Parameters.Write.Length == 0) {
+    if (!FLT_IS_IRP_OPERATION(Data) || Length == 0) {
         return FLT_PREOP_SUCCESS_NO_CALLBACK;
     }
-    Own = SwapIn(Data, &Iopb->Parameters.Write.MdlAddress, &Iopb->Parameters.Write.WriteBuffer,
-                 Iopb->Parameters.Write.Length);
+    Own = ExAllocatePoolWithTag(NonPagedPoolNx, Length, SWAP_TAG);
     if (Own == NULL) {
         return FLT_PREOP_SUCCESS_NO_CALLBACK;
     }
-    Status = CopyFrom(Own, Mdl, Buffer, Iopb->Parameters.Write.Length);
+    Status = CopyFrom(Own, Iopb->Parameters.Write.MdlAddress, Iopb->Parameters.Write.WriteBuffer, Length);
     if (!NT_SUCCESS(Status)) {
-        IoFreeMdl(Iopb->Parameters.Write.MdlAddress);
         ExFreePoolWithTag(Own, SWAP_TAG);
-        Iopb->Parameters.Write.MdlAddress = Mdl;
-        Iopb->Parameters.Write.WriteBuffer = Buffer;
         FailWith(Data, Status);
         return FLT_PREOP_COMPLETE;
+    }
+    if (!SwapIn(Data, &Iopb->Parameters.Write.MdlAddress, &Iopb->Parameters.Write.WriteBuffer, Own, Length)) {
+        ExFreePoolWithTag(Own, SWAP_TAG);
+        return FLT_PREOP_SUCCESS_NO_CALLBACK;
     }
     *Context = Own;
     return FLT_PREOP_SUCCESS_WITH_CALLBACK;

@@ -262,6 +262,7 @@ TEST(reads_and_writes_of_every_form) {
         // Paging I/O, at APC_LEVEL.
         stack.low_pre = [&](PFLT_CALLBACK_DATA data, PCFLT_RELATED_OBJECTS, PVOID *) {
             CHECK_EQ(data->Iopb->IrpFlags, IRP_PAGING_IO | IRP_NOCACHE | IRP_SYNCHRONOUS_PAGING_IO);
+            CHECK(data->Iopb->Parameters.Read.MdlAddress != nullptr);
             return FLT_PREOP_SUCCESS_NO_CALLBACK;
         };
         {

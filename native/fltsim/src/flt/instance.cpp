@@ -120,6 +120,9 @@ std::string outstanding(const Instance &instance) {
                        " pended post-operation(s) and " + std::to_string(instance.running) + " executing callback(s)";
     for (const auto &operation : manager().operations) {
         for (const Frame &frame : state_of(*operation).frames) {
+            if (frame.instance.get() == &instance && frame.phase == Frame::Phase::Waiting && frame.swapped) {
+                text += "; has swapped buffers, and has not ended below: " + describe(*operation);
+            }
             if (frame.instance.get() == &instance && frame.phase == Frame::Phase::Pended) {
                 text += "; pended: " + describe(*operation);
             }

@@ -108,13 +108,17 @@ NTSTATUS transfer_data(const Transfer &transfer) {
     }
     const auto operation = own_operation(instance, *file, transfer.write ? IRP_MJ_WRITE : IRP_MJ_READ, flags);
     operation->keep_position = !from_position || has_io_flag(transfer, FLTFL_IO_OPERATION_DO_NOT_UPDATE_BYTE_OFFSET);
+    PMDL mdl = transfer.mdl;
+    if (!mdl && (flags & IRP_PAGING_IO) != 0) { // it always has one [FORM-03]
+        mdl = operation->describe(transfer.buffer, transfer.length, !transfer.write);
+    }
     if (transfer.write) {
         auto &parameters = operation->parameters.Write;
         parameters.Length = transfer.length;
         parameters.Key = transfer.key ? *transfer.key : 0;
         parameters.ByteOffset.QuadPart = offset;
         parameters.WriteBuffer = transfer_buffer(transfer);
-        parameters.MdlAddress = transfer.mdl;
+        parameters.MdlAddress = mdl;
         operation->operation_flags = file->write_through ? SL_WRITE_THROUGH : 0;
     } else {
         auto &parameters = operation->parameters.Read;
@@ -122,7 +126,7 @@ NTSTATUS transfer_data(const Transfer &transfer) {
         parameters.Key = transfer.key ? *transfer.key : 0;
         parameters.ByteOffset.QuadPart = offset;
         parameters.ReadBuffer = transfer_buffer(transfer);
-        parameters.MdlAddress = transfer.mdl;
+        parameters.MdlAddress = mdl;
     }
     if (!transfer.routine) {
         status = perform_and_wait(instance, operation);

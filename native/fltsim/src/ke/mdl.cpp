@@ -48,6 +48,10 @@ std::string mdl_text(const MDL &mdl) {
     return "MDL of " + std::to_string(mdl.ByteCount) + " bytes at " + address_text(MmGetMdlVirtualAddress(&mdl));
 }
 
+size_t bytes_of_mdl(const void *buffer, size_t bytes) {
+    return sizeof(MDL) + sizeof(PFN_NUMBER) * ADDRESS_AND_SIZE_TO_SPAN_PAGES(buffer, bytes);
+}
+
 [[noreturn]] void bad_mdl(const char *api, const MDL &mdl, const std::string &text) {
     bugcheck("V26 MDL", api, mdl_text(mdl) + ": " + text);
 }
@@ -145,7 +149,7 @@ FLTSIM_KERNEL PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLE
     if (fault(kApi) || Length > ULONG{0} - PAGE_SIZE) {
         return nullptr;
     }
-    const size_t bytes = sizeof(MDL) + sizeof(PFN_NUMBER) * ADDRESS_AND_SIZE_TO_SPAN_PAGES(VirtualAddress, Length);
+    const size_t bytes = bytes_of_mdl(VirtualAddress, Length);
     const auto mdl = static_cast<PMDL>(pool::allocate(kApi, NonPagedPoolNx, bytes, MDL_TAG, pool::Origin::IoManager));
     if (mdl != nullptr) {
         MmInitializeMdl(mdl, VirtualAddress, Length);
@@ -182,8 +186,7 @@ FLTSIM_KERNEL void NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID
                     " are not all in what it describes");
     }
     const ULONG bytes = Length != 0 ? Length : SourceMdl->ByteCount - static_cast<ULONG>(first - source);
-    const size_t needed = sizeof(MDL) + sizeof(PFN_NUMBER) * ADDRESS_AND_SIZE_TO_SPAN_PAGES(VirtualAddress, bytes);
-    if (static_cast<size_t>(TargetMdl->Size) < needed) {
+    if (static_cast<size_t>(TargetMdl->Size) < bytes_of_mdl(VirtualAddress, bytes)) {
         bad_mdl(kApi, *TargetMdl, "the target has room for fewer pages");
     }
     const int allocated = TargetMdl->MdlFlags & MDL_ALLOCATED_FIXED_SIZE;
@@ -291,5 +294,5 @@ FLTSIM_KERNEL_OF_HEADERS void NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL M
 
 FLTSIM_KERNEL SIZE_T NTAPI MmSizeOfMdl(PVOID Base, SIZE_T Length) {
     const KernelCall call("MmSizeOfMdl", HIGH_LEVEL);
-    return sizeof(MDL) + sizeof(PFN_NUMBER) * ADDRESS_AND_SIZE_TO_SPAN_PAGES(Base, Length);
+    return bytes_of_mdl(Base, Length);
 }

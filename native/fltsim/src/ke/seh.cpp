@@ -205,7 +205,8 @@ void raise(NTSTATUS code, const char *api) {
     siglongjmp(frame->Buffer, 1);
 }
 
-__attribute__((noinline)) bool try_copy(void *to, const void *from, size_t bytes) {
+/// False: `body` met memory that is not accessible. It owns nothing.
+template <class Body> __attribute__((noinline)) static bool survives(const Body &body) {
     prepare_host_thread();
     sigjmp_buf guard;
     if (sigsetjmp(guard, 0) != 0) {
@@ -213,27 +214,24 @@ __attribute__((noinline)) bool try_copy(void *to, const void *from, size_t bytes
         return false;
     }
     model_guard = &guard;
-    std::memcpy(to, from, bytes);
+    body();
     model_guard = nullptr;
     return true;
 }
 
-__attribute__((noinline)) bool try_touch(void *at, bool write) {
-    prepare_host_thread();
-    sigjmp_buf guard;
-    if (sigsetjmp(guard, 0) != 0) {
-        model_guard = nullptr;
-        return false;
-    }
-    model_guard = &guard;
-    auto *byte = static_cast<volatile unsigned char *>(at); // else a write that changes nothing is left out
-    if (write) {
-        __atomic_fetch_or(byte, 0, __ATOMIC_RELAXED);
-    } else {
-        static_cast<void>(__atomic_load_n(byte, __ATOMIC_RELAXED));
-    }
-    model_guard = nullptr;
-    return true;
+bool try_copy(void *to, const void *from, size_t bytes) {
+    return survives([=] { std::memcpy(to, from, bytes); });
+}
+
+bool try_touch(void *at, bool write) {
+    return survives([=] {
+        auto *byte = static_cast<volatile unsigned char *>(at); // else a write that changes nothing is left out
+        if (write) {
+            __atomic_fetch_or(byte, 0, __ATOMIC_RELAXED);
+        } else {
+            static_cast<void>(__atomic_load_n(byte, __ATOMIC_RELAXED));
+        }
+    });
 }
 
 bool is_user_range(const volatile void *first, size_t bytes) {
@@ -271,8 +269,6 @@ FLTSIM_KERNEL_HOST void FltSimSehLeave(FLTSIM_SEH_FRAME *Frame) {
 }
 
 namespace {
-
-constexpr size_t PAGE_BYTES = 4096;
 
 /// What the probes check before they look at memory. User addresses are plain process addresses here, so a kernel address of the model is
 /// not told from a user's.
@@ -313,7 +309,7 @@ FLTSIM_KERNEL void NTAPI ProbeForWrite(volatile void *Address, SIZE_T Length, UL
     }
     // Outside the KernelCall: a fault here goes to the driver's frame.
     const uintptr_t last = reinterpret_cast<uintptr_t>(Address) + Length - 1;
-    for (uintptr_t at = reinterpret_cast<uintptr_t>(Address); at <= last; at = (at / PAGE_BYTES + 1) * PAGE_BYTES) {
+    for (uintptr_t at = reinterpret_cast<uintptr_t>(Address); at <= last; at = (at / PAGE_SIZE + 1) * PAGE_SIZE) {
         __atomic_fetch_or(reinterpret_cast<volatile unsigned char *>(at), 0, __ATOMIC_RELAXED);
     }
 }
