@@ -158,7 +158,7 @@ struct Fiber::Impl {
 
 namespace {
 
-std::mutex g_all_mutex;
+std::mutex &g_all_mutex = *new std::mutex; // never destroyed: some libraries have a destructor for it
 Fiber::Impl *g_all = nullptr;
 
 FLTSIM_STATIC_TLS thread_local Fiber::Impl *t_previous = nullptr; ///< who switched to the fiber that runs now

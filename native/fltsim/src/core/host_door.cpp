@@ -6,6 +6,8 @@
 
 #include <map>
 
+#include "core/per_thread.hpp"
+
 namespace fltsim {
 
 namespace {
@@ -35,7 +37,7 @@ class Records {
     std::map<std::shared_ptr<HostDoor>, std::shared_ptr<HostRecord>> records_;
 };
 
-thread_local Records t_records;
+FLTSIM_PER_THREAD(Records t_records);
 
 } // namespace
 

@@ -37,7 +37,7 @@ struct Place {
     std::atomic<PeImage *> image{nullptr};
 };
 std::array<Place, MAX_IMAGES> places;
-std::mutex places_mutex;
+std::mutex &places_mutex = *new std::mutex; // never destroyed: some libraries have a destructor for it
 std::atomic<bool> any_image = false; ///< once there was one
 
 void add_place(PeImage *image, const Mapping &memory) {

@@ -4,6 +4,9 @@
 
 #include "io/internal.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include "io/cache.hpp"
 #include "io/section.hpp"
 
@@ -51,44 +54,54 @@ std::string narrow(std::u16string_view text) {
     return out;
 }
 
+namespace {
+
+struct MajorName {
+    UCHAR major;
+    const char *name;
+};
+constexpr std::array MAJOR_NAMES{
+    MajorName{IRP_MJ_CREATE, "CREATE"},
+    MajorName{IRP_MJ_CLOSE, "CLOSE"},
+    MajorName{IRP_MJ_READ, "READ"},
+    MajorName{IRP_MJ_WRITE, "WRITE"},
+    MajorName{IRP_MJ_QUERY_INFORMATION, "QUERY_INFORMATION"},
+    MajorName{IRP_MJ_SET_INFORMATION, "SET_INFORMATION"},
+    MajorName{IRP_MJ_FLUSH_BUFFERS, "FLUSH_BUFFERS"},
+    MajorName{IRP_MJ_DIRECTORY_CONTROL, "DIRECTORY_CONTROL"},
+    MajorName{IRP_MJ_QUERY_VOLUME_INFORMATION, "QUERY_VOLUME_INFORMATION"},
+    MajorName{IRP_MJ_SET_VOLUME_INFORMATION, "SET_VOLUME_INFORMATION"},
+    MajorName{IRP_MJ_QUERY_EA, "QUERY_EA"},
+    MajorName{IRP_MJ_SET_EA, "SET_EA"},
+    MajorName{IRP_MJ_QUERY_SECURITY, "QUERY_SECURITY"},
+    MajorName{IRP_MJ_SET_SECURITY, "SET_SECURITY"},
+    MajorName{IRP_MJ_QUERY_QUOTA, "QUERY_QUOTA"},
+    MajorName{IRP_MJ_SET_QUOTA, "SET_QUOTA"},
+    MajorName{static_cast<UCHAR>(IRP_MJ_QUERY_OPEN), "QUERY_OPEN"},
+    MajorName{static_cast<UCHAR>(IRP_MJ_NETWORK_QUERY_OPEN), "NETWORK_QUERY_OPEN"},
+    MajorName{IRP_MJ_CLEANUP, "CLEANUP"},
+    MajorName{IRP_MJ_FILE_SYSTEM_CONTROL, "FILE_SYSTEM_CONTROL"},
+    MajorName{IRP_MJ_DEVICE_CONTROL, "DEVICE_CONTROL"},
+    MajorName{IRP_MJ_LOCK_CONTROL, "LOCK_CONTROL"},
+    MajorName{IRP_MJ_ACQUIRE_FOR_MOD_WRITE, "ACQUIRE_FOR_MOD_WRITE"},
+    MajorName{IRP_MJ_RELEASE_FOR_MOD_WRITE, "RELEASE_FOR_MOD_WRITE"},
+    MajorName{IRP_MJ_FAST_IO_CHECK_IF_POSSIBLE, "FAST_IO_CHECK_IF_POSSIBLE"},
+    MajorName{IRP_MJ_MDL_READ, "MDL_READ"},
+    MajorName{IRP_MJ_MDL_READ_COMPLETE, "MDL_READ_COMPLETE"},
+    MajorName{IRP_MJ_PREPARE_MDL_WRITE, "PREPARE_MDL_WRITE"},
+    MajorName{IRP_MJ_MDL_WRITE_COMPLETE, "MDL_WRITE_COMPLETE"},
+    MajorName{IRP_MJ_ACQUIRE_FOR_SECTION_SYNCHRONIZATION, "ACQUIRE_FOR_SECTION_SYNCHRONIZATION"},
+    MajorName{IRP_MJ_RELEASE_FOR_SECTION_SYNCHRONIZATION, "RELEASE_FOR_SECTION_SYNCHRONIZATION"},
+    MajorName{IRP_MJ_ACQUIRE_FOR_CC_FLUSH, "ACQUIRE_FOR_CC_FLUSH"},
+    MajorName{IRP_MJ_RELEASE_FOR_CC_FLUSH, "RELEASE_FOR_CC_FLUSH"},
+};
+
+} // namespace
+
 const char *major_name(UCHAR major) {
-    static const std::map<UCHAR, const char *> names{
-        {IRP_MJ_CREATE, "CREATE"},
-        {IRP_MJ_CLOSE, "CLOSE"},
-        {IRP_MJ_READ, "READ"},
-        {IRP_MJ_WRITE, "WRITE"},
-        {IRP_MJ_QUERY_INFORMATION, "QUERY_INFORMATION"},
-        {IRP_MJ_SET_INFORMATION, "SET_INFORMATION"},
-        {IRP_MJ_FLUSH_BUFFERS, "FLUSH_BUFFERS"},
-        {IRP_MJ_DIRECTORY_CONTROL, "DIRECTORY_CONTROL"},
-        {IRP_MJ_QUERY_VOLUME_INFORMATION, "QUERY_VOLUME_INFORMATION"},
-        {IRP_MJ_SET_VOLUME_INFORMATION, "SET_VOLUME_INFORMATION"},
-        {IRP_MJ_QUERY_EA, "QUERY_EA"},
-        {IRP_MJ_SET_EA, "SET_EA"},
-        {IRP_MJ_QUERY_SECURITY, "QUERY_SECURITY"},
-        {IRP_MJ_SET_SECURITY, "SET_SECURITY"},
-        {IRP_MJ_QUERY_QUOTA, "QUERY_QUOTA"},
-        {IRP_MJ_SET_QUOTA, "SET_QUOTA"},
-        {static_cast<UCHAR>(IRP_MJ_QUERY_OPEN), "QUERY_OPEN"},
-        {static_cast<UCHAR>(IRP_MJ_NETWORK_QUERY_OPEN), "NETWORK_QUERY_OPEN"},
-        {IRP_MJ_CLEANUP, "CLEANUP"},
-        {IRP_MJ_FILE_SYSTEM_CONTROL, "FILE_SYSTEM_CONTROL"},
-        {IRP_MJ_DEVICE_CONTROL, "DEVICE_CONTROL"},
-        {IRP_MJ_LOCK_CONTROL, "LOCK_CONTROL"},
-        {IRP_MJ_ACQUIRE_FOR_MOD_WRITE, "ACQUIRE_FOR_MOD_WRITE"},
-        {IRP_MJ_RELEASE_FOR_MOD_WRITE, "RELEASE_FOR_MOD_WRITE"},
-        {IRP_MJ_FAST_IO_CHECK_IF_POSSIBLE, "FAST_IO_CHECK_IF_POSSIBLE"},
-        {IRP_MJ_MDL_READ, "MDL_READ"},
-        {IRP_MJ_MDL_READ_COMPLETE, "MDL_READ_COMPLETE"},
-        {IRP_MJ_PREPARE_MDL_WRITE, "PREPARE_MDL_WRITE"},
-        {IRP_MJ_MDL_WRITE_COMPLETE, "MDL_WRITE_COMPLETE"},
-        {IRP_MJ_ACQUIRE_FOR_SECTION_SYNCHRONIZATION, "ACQUIRE_FOR_SECTION_SYNCHRONIZATION"},
-        {IRP_MJ_RELEASE_FOR_SECTION_SYNCHRONIZATION, "RELEASE_FOR_SECTION_SYNCHRONIZATION"},
-        {IRP_MJ_ACQUIRE_FOR_CC_FLUSH, "ACQUIRE_FOR_CC_FLUSH"},
-        {IRP_MJ_RELEASE_FOR_CC_FLUSH, "RELEASE_FOR_CC_FLUSH"},
-    };
-    const auto found = names.find(major);
-    return found == names.end() ? "operation" : found->second;
+    const auto found = std::find_if(MAJOR_NAMES.begin(), MAJOR_NAMES.end(),
+                                    [major](const MajorName &known) { return known.major == major; });
+    return found == MAJOR_NAMES.end() ? "operation" : found->name;
 }
 
 namespace {

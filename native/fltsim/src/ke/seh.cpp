@@ -8,6 +8,7 @@
 #include <iterator>
 #include <string>
 
+#include "core/per_thread.hpp"
 #include "core/static_tls.hpp"
 #include "image/dispatch.hpp"
 #include "ke/state.hpp"
@@ -183,7 +184,7 @@ __attribute__((noinline)) void prepare_host_thread() {
     static const bool installed = (install_handlers(), true);
     (void)installed;
 #if !defined(_WIN32)
-    thread_local AlternateStack stack;
+    FLTSIM_PER_THREAD(AlternateStack stack);
 #endif
     prepared = true;
 }

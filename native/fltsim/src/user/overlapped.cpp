@@ -3,7 +3,8 @@
 // This module provides: GetOverlappedResult(Ex), CancelIoEx, CancelSynchronousIo, OpenThread, GetCurrentThreadId and GetCurrentProcessId.
 
 #include "core/host.hpp"
-#include "flt/filter_manager.hpp"
+#include "core/host.hpp"
+#include "core/per_thread.hpp"
 #include "user/apc.hpp"
 #include "user/event.hpp"
 #include "user/file_call.hpp"
@@ -79,7 +80,7 @@ struct KnownThread {
     std::weak_ptr<World> world;
     DWORD id = 0;
 };
-thread_local KnownThread t_known;
+FLTSIM_PER_THREAD(KnownThread t_known);
 
 } // namespace
 

@@ -71,8 +71,8 @@ class Views {
 };
 
 Views &views() {
-    static Views instance;
-    return instance;
+    static Views &all = *new Views; // never destroyed: a thread may still be in a call when the process exits
+    return all;
 }
 
 template <class T> T fail_with(DWORD error) {
