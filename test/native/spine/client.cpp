@@ -8,6 +8,13 @@
 
 #include "spine.hpp"
 
+#if defined(__has_include) && __has_include(<sanitizer/asan_interface.h>)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#endif
+
 namespace spine {
 
 namespace {
@@ -149,10 +156,42 @@ void Client::expect(bool condition) const {
     }
 }
 
+/// A buffer for one reply. The large ones are used again, as making one takes longer than the call, under a sanitizer a hundred times; nobody may write
+/// to one in the meantime.
+class Client::Reply {
+  public:
+    Reply(const Client &client, size_t bytes) : client_(client), bytes_(bytes) {
+        if (bytes == REPLY_BYTES_MAX) {
+            const std::lock_guard guard(client.spare_mutex_);
+            if (!client.spare_.empty()) {
+                buffer_ = std::move(client.spare_.back());
+                client.spare_.pop_back();
+                ASAN_UNPOISON_MEMORY_REGION(buffer_.get(), bytes);
+                return;
+            }
+        }
+        buffer_ = std::make_unique_for_overwrite<uint64_t[]>(bytes / 8);
+    }
+    ~Reply() {
+        if (bytes_ == REPLY_BYTES_MAX) {
+            ASAN_POISON_MEMORY_REGION(buffer_.get(), bytes_);
+            const std::lock_guard guard(client_.spare_mutex_);
+            client_.spare_.push_back(std::move(buffer_));
+        }
+    }
+    Reply(const Reply &) = delete;
+    Reply &operator=(const Reply &) = delete;
+    uint64_t *get() { return buffer_.get(); }
+
+  private:
+    const Client &client_;
+    const size_t bytes_;
+    std::unique_ptr<uint64_t[]> buffer_;
+};
+
 std::vector<uint64_t> Client::send(const std::vector<uint64_t> &message, uint32_t message_bytes,
                                    size_t reply_bytes_max) const {
-    // Not a vector of that size: to write zeros into all of it takes longer than the call.
-    const auto buffer = std::make_unique_for_overwrite<uint64_t[]>(reply_bytes_max / 8);
+    Reply buffer(*this, reply_bytes_max);
     std::vector<uint64_t> copy = message;
     DWORD returned = 0;
     const HRESULT answer = FilterSendMessage(port_, copy.data(), message_bytes, buffer.get(),

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -259,9 +260,13 @@ class Client {
     /// Fills in the head and sends it.
     template <class Request> std::vector<uint64_t> ask(Request request, uint16_t command, size_t reply_bytes_max) const;
 
+    class Reply;
+
     bool lenient_;
     HANDLE port_ = INVALID_HANDLE_VALUE;
     MINIPEND_HELLO_REPLY hello_{};
+    mutable std::mutex spare_mutex_;
+    mutable std::vector<std::unique_ptr<uint64_t[]>> spare_; ///< reply buffers, REPLY_BYTES_MAX each
 };
 
 /// Sends words as they are; returns the HRESULT and resizes the reply to what came back.

@@ -130,6 +130,10 @@ struct Fiber::Impl {
     ~Impl();
     Impl(const Impl &) = delete;
     Impl &operator=(const Impl &) = delete;
+#if !FLTSIM_FIBER_WIN32
+    /// From here up its stack holds something. All of it if that is not known, as for a fiber that was left in a signal handler, which has another stack.
+    char *used() const;
+#endif
     Impl *next = nullptr; ///< of all that there are
     Impl *previous = nullptr;
     std::function<void()> entry;
@@ -232,12 +236,24 @@ Fiber::Impl::~Impl() {
     }
 }
 
+#if !FLTSIM_FIBER_WIN32
+char *Fiber::Impl::used() const {
+#if FLTSIM_FIBER_ASM
+    auto *const top = static_cast<char *>(stack_pointer);
+    if (top >= static_cast<char *>(stack.low()) && top < stack.high()) {
+        return top;
+    }
+#endif
+    return static_cast<char *>(stack.low());
+}
+#endif
+
 void Fiber::for_each_stack([[maybe_unused]] const std::function<void(char *used, char *high)> &look) {
 #if FLTSIM_FIBER_ASM
     const std::lock_guard guard(g_all_mutex);
     for (const Impl *fiber = g_all; fiber != nullptr; fiber = fiber->next) {
         if (fiber->stack.base != nullptr) {
-            look(static_cast<char *>(fiber->stack_pointer), fiber->stack.high());
+            look(fiber->used(), fiber->stack.high());
         }
     }
 #endif
@@ -339,7 +355,9 @@ void Fiber::abandon(std::unique_ptr<Fiber> fiber) {
     static std::mutex mutex;
     static auto &abandoned = *new std::vector<std::unique_ptr<Fiber>>;
     const std::lock_guard guard(mutex);
-    __lsan_register_root_region(fiber->impl_->stack.low(), STACK_BYTES);
+    // What is below has never been touched, for the most part, and would be by the look for leaks.
+    const char *used = fiber->impl_->used();
+    __lsan_register_root_region(used, static_cast<size_t>(fiber->impl_->stack.high() - used));
     abandoned.push_back(std::move(fiber));
 #else
     fiber.reset();
