@@ -33,6 +33,8 @@ interface TestDriver {
 
 const drivers: readonly TestDriver[] = [
   { name: 'seh', source: 'seh.c' },
+  { name: 'asker', source: 'asker.c' },
+  { name: 'asker-miscalls', source: 'asker.c', compile: ['-DMISCALLS'] },
   { name: 'keeper', source: 'keeper.c' },
   { name: 'keeper-forgets', source: 'keeper.c', compile: ['-DFORGETS'] },
   { name: 'keeper-frees', source: 'keeper.c', compile: ['-DFREES'] },

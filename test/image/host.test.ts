@@ -53,6 +53,27 @@ test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
   },
 )
 
+test('a filter that asks for routines by name gets those that there are, and its user is told of the others', () => {
+  const { status, stdout } = host(image('asker'), '--json')
+  expect(status).toBe(0)
+  const document = JSON.parse(stdout) as { readonly history: readonly string[] }
+  expect(document).toMatchObject({ ok: true, leaks: [] })
+  expect(document.history).toEqual(
+    expect.arrayContaining([
+      'MmGetSystemRoutineAddress: the model has no ntoskrnl.exe!KeOfTomorrow, the driver got NULL',
+      'FltGetRoutineAddress: the model has no fltmgr.sys!FltOfTomorrow, the driver got NULL',
+      'driver: asker on 10.0, IRP_MJ_CREATE is known',
+      'driver: IRP_MJ_CREATE by a program of 64 bits!',
+      expect.stringMatching(/^driver: [1-9][0-9]* creates in all$/),
+    ]),
+  )
+  // What was looked up is called through a gate, as what is imported is.
+  const { status: stopped, stderr } = host(image('asker-miscalls'))
+  expect(stopped).toBe(6)
+  expect(stderr).toContain('PsCreateSystemThread')
+  expect(stderr).toContain('V5 IRQL too high')
+})
+
 test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
   "a filter that swaps buffers, behind MDLs and with the caller's locked, is driven: %j",
   (args: string[]) => {

@@ -294,6 +294,29 @@ NTSTATUS FLTAPI FltGetVolumeFromFileObject(_In_ PFLT_FILTER Filter, _In_ PFILE_O
 NTSTATUS FLTAPI FltGetInstanceInformation(_In_ PFLT_INSTANCE Instance, _In_ INSTANCE_INFORMATION_CLASS InformationClass,
                                           _Out_opt_ PVOID Buffer, _In_ ULONG BufferSize, _Out_ PULONG BytesReturned);
 
+/// IRQL <= APC_LEVEL.
+NTSTATUS FLTAPI FltGetVolumeInformation(_In_ PFLT_VOLUME Volume, _In_ FILTER_VOLUME_INFORMATION_CLASS InformationClass,
+                                        _Out_opt_ PVOID Buffer, _In_ ULONG BufferSize, _Out_ PULONG BytesReturned);
+
+/// IRQL <= APC_LEVEL. Referenced.
+NTSTATUS FLTAPI FltGetVolumeFromDeviceObject(_In_ PFLT_FILTER Filter, _In_ PDEVICE_OBJECT DeviceObject,
+                                             _Out_ PFLT_VOLUME *RetVolume);
+
+/// These four: IRQL <= APC_LEVEL. The instance is referenced.
+NTSTATUS FLTAPI FltGetTopInstance(_In_ PFLT_VOLUME Volume, _Out_ PFLT_INSTANCE *Instance);
+
+NTSTATUS FLTAPI FltGetBottomInstance(_In_ PFLT_VOLUME Volume, _Out_ PFLT_INSTANCE *Instance);
+
+NTSTATUS FLTAPI FltGetUpperInstance(_In_ PFLT_INSTANCE CurrentInstance, _Out_ PFLT_INSTANCE *UpperInstance);
+
+NTSTATUS FLTAPI FltGetLowerInstance(_In_ PFLT_INSTANCE CurrentInstance, _Out_ PFLT_INSTANCE *LowerInstance);
+
+/// IRQL <= DISPATCH_LEVEL. Of this name; null when there is none. The result must be looked at.
+PVOID FLTAPI FltGetRoutineAddress(_In_ PCSTR FltMgrRoutineName);
+
+/// IRQL <= DISPATCH_LEVEL.
+BOOLEAN FLTAPI FltIs32bitProcess(_In_opt_ PFLT_CALLBACK_DATA CallbackData);
+
 /// IRQL <= DISPATCH_LEVEL. The result must be looked at.
 NTSTATUS FLTAPI FltObjectReference(_Inout_ PVOID FltObject);
 

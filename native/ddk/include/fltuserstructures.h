@@ -42,6 +42,26 @@ typedef enum _FLT_FILESYSTEM_TYPE {
 } FLT_FILESYSTEM_TYPE,
     *PFLT_FILESYSTEM_TYPE;
 
+typedef enum _FILTER_VOLUME_INFORMATION_CLASS {
+    FilterVolumeBasicInformation = 0,
+    FilterVolumeStandardInformation = 1,
+} FILTER_VOLUME_INFORMATION_CLASS,
+    *PFILTER_VOLUME_INFORMATION_CLASS;
+
+typedef struct _FILTER_VOLUME_BASIC_INFORMATION {
+    USHORT FilterVolumeNameLength;
+    WCHAR FilterVolumeName[1];
+} FILTER_VOLUME_BASIC_INFORMATION, *PFILTER_VOLUME_BASIC_INFORMATION;
+
+typedef struct _FILTER_VOLUME_STANDARD_INFORMATION {
+    ULONG NextEntryOffset;
+    ULONG Flags;
+    ULONG FrameID;
+    FLT_FILESYSTEM_TYPE FileSystemType;
+    USHORT FilterVolumeNameLength;
+    WCHAR FilterVolumeName[1];
+} FILTER_VOLUME_STANDARD_INFORMATION, *PFILTER_VOLUME_STANDARD_INFORMATION;
+
 typedef enum _INSTANCE_INFORMATION_CLASS {
     InstanceBasicInformation = 0,
     InstancePartialInformation = 1,

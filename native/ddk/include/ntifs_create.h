@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: what a driver says when it opens a file itself: IO_*, the create context, extra create parameters.
+// This module provides: what a driver says when it opens a file itself: IO_*, the create context, extra create parameters; and whether
+// a file is a paging file.
 
 #pragma once
 
@@ -48,5 +49,10 @@ FORCEINLINE void IoInitializeDriverCreateContext(PIO_DRIVER_CREATE_CONTEXT Drive
     DriverContext->TxnParameters = NULL;
     DriverContext->SiloContext = NULL;
 }
+
+// ---- paging files
+
+/// IRQL <= APC_LEVEL.
+LOGICAL NTAPI FsRtlIsPagingFile(_In_ PFILE_OBJECT FileObject);
 
 EXTERN_C_END

@@ -9,6 +9,7 @@
 #include "wdm_functions.h"
 #include "wdm_tables.h"
 #include "wdm_strings.h"
+#include "wdm_system.h"
 #include "wdm_atomic.h"
 #include "wdm_inline.h"
 #include "wdm_locks.h"

@@ -28,6 +28,13 @@ NTSTATUS NTAPI RtlAppendUnicodeToString(_Inout_ PUNICODE_STRING Destination, _In
 NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING DestinationString, _In_ PCUNICODE_STRING SourceString,
                                       _In_ BOOLEAN AllocateDestinationString);
 
+/// IRQL <= PASSIVE_LEVEL. The result must be looked at.
+NTSTATUS NTAPI RtlDowncaseUnicodeString(PUNICODE_STRING DestinationString, _In_ PCUNICODE_STRING SourceString,
+                                        _In_ BOOLEAN AllocateDestinationString);
+
+/// IRQL <= PASSIVE_LEVEL.
+WCHAR NTAPI RtlDowncaseUnicodeChar(_In_ WCHAR SourceCharacter);
+
 /// IRQL <= PASSIVE_LEVEL.
 void NTAPI RtlFreeUnicodeString(_Inout_ PUNICODE_STRING UnicodeString);
 

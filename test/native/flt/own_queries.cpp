@@ -261,6 +261,14 @@ TEST(volumes_and_instances_by_name) {
         CHECK(volume == stack.volume);
         FltObjectDereference(volume);
 
+        PDEVICE_OBJECT device = stack.file->DeviceObject;
+        CHECK_EQ(FltGetVolumeFromDeviceObject(stack.mid.filter, device, &volume), STATUS_SUCCESS);
+        CHECK(volume == stack.volume);
+        FltObjectDereference(volume);
+        DEVICE_OBJECT strange{};
+        CHECK_EQ(FltGetVolumeFromDeviceObject(stack.mid.filter, &strange, &volume), STATUS_INVALID_PARAMETER);
+        CHECK(volume == nullptr);
+
         PFLT_INSTANCE instance = nullptr;
         CHECK_EQ(FltGetVolumeInstanceFromName(stack.mid.filter, stack.volume, nullptr, &instance), STATUS_SUCCESS);
         CHECK(instance == stack.instance);
@@ -274,10 +282,94 @@ TEST(volumes_and_instances_by_name) {
         NTSTATUS going = STATUS_SUCCESS;
         stack.mid.teardown_start = [&](PCFLT_RELATED_OBJECTS objects, ULONG) {
             going = FltGetVolumeInstanceFromName(objects->Filter, objects->Volume, nullptr, &instance);
+            CHECK_EQ(FltGetBottomInstance(objects->Volume, &instance), STATUS_SUCCESS);
+            PFLT_INSTANCE above = nullptr; // what goes is passed over
+            CHECK_EQ(FltGetUpperInstance(instance, &above), STATUS_SUCCESS);
+            CHECK(above != objects->Instance && above != instance);
+            FltObjectDereference(above);
+            FltObjectDereference(instance);
         };
         CHECK_EQ(FilterDetach(u"mid", u"D:", nullptr), S_OK);
         CHECK_EQ(going, STATUS_FLT_DELETING_OBJECT);
     }));
+}
+
+TEST(instances_from_top_to_bottom) {
+    expect_clean(with_stack([](Stack &stack) {
+        const UserFile user(stack, u"D:\\own");
+        PFLT_INSTANCE top = nullptr, bottom = nullptr, other = nullptr;
+        CHECK_EQ(FltGetTopInstance(stack.volume, &top), STATUS_SUCCESS);
+        CHECK_EQ(FltGetBottomInstance(stack.volume, &bottom), STATUS_SUCCESS);
+        CHECK(top != bottom && top != stack.instance && bottom != stack.instance);
+        for (const PFLT_INSTANCE from : {top, stack.instance}) {
+            CHECK_EQ(FltGetLowerInstance(from, &other), STATUS_SUCCESS);
+            CHECK(other == (from == top ? stack.instance : bottom));
+            FltObjectDereference(other);
+        }
+        for (const PFLT_INSTANCE from : {bottom, stack.instance}) {
+            CHECK_EQ(FltGetUpperInstance(from, &other), STATUS_SUCCESS);
+            CHECK(other == (from == bottom ? stack.instance : top));
+            FltObjectDereference(other);
+        }
+        CHECK_EQ(FltGetLowerInstance(bottom, &other), STATUS_NO_MORE_ENTRIES);
+        CHECK(other == nullptr);
+        CHECK_EQ(FltGetUpperInstance(top, &other), STATUS_NO_MORE_ENTRIES);
+        FltObjectDereference(bottom);
+        FltObjectDereference(top);
+        PFLT_VOLUME volume = nullptr;
+        const UNICODE_STRING fat = text(u"E:");
+        CHECK_EQ(FltGetVolumeFromName(stack.mid.filter, &fat, &volume), STATUS_SUCCESS);
+        CHECK_EQ(FltGetTopInstance(volume, &other), STATUS_NO_MORE_ENTRIES);
+        CHECK_EQ(FltGetBottomInstance(volume, &other), STATUS_NO_MORE_ENTRIES);
+        FltObjectDereference(volume);
+    }));
+    for (const int which : {0, 1, 2, 3}) {
+        CHECK_EQ(rule([which](Stack &stack) {
+                     PFLT_INSTANCE *const nowhere = nullptr;
+                     const UserFile user(stack, u"D:\\own");
+                     which == 0   ? FltGetTopInstance(stack.volume, nowhere)
+                     : which == 1 ? FltGetBottomInstance(stack.volume, nowhere)
+                     : which == 2 ? FltGetUpperInstance(stack.instance, nowhere)
+                                  : FltGetLowerInstance(stack.instance, nowhere);
+                 }),
+                 std::string("VER-02 parameter"));
+    }
+}
+
+TEST(what_a_volume_is) {
+    for (const LPCWSTR on : {u"D:", u"E:"}) {
+        expect_clean(with_stack(
+            [on](Stack &stack) {
+                const std::u16string path = std::u16string(on) + u"\\own";
+                const UserFile user(stack, path.c_str());
+                const std::u16string name =
+                    on == std::u16string_view(u"D:") ? u"\\Device\\HarddiskVolume2" : u"\\Device\\HarddiskVolume3";
+                alignas(8) char buffer[256];
+                ULONG returned = 0;
+                const auto get = [&](FILTER_VOLUME_INFORMATION_CLASS what, ULONG room) {
+                    return FltGetVolumeInformation(stack.volume, what, buffer, room, &returned);
+                };
+                const auto bytes = static_cast<ULONG>(name.size() * sizeof(char16_t));
+                CHECK_EQ(get(FilterVolumeBasicInformation, 2 + bytes - 1), STATUS_BUFFER_TOO_SMALL);
+                CHECK_EQ(returned, 2 + bytes);
+                CHECK_EQ(get(FilterVolumeBasicInformation, 2 + bytes), STATUS_SUCCESS);
+                const auto &basic = *reinterpret_cast<PFILTER_VOLUME_BASIC_INFORMATION>(buffer);
+                CHECK(std::u16string(basic.FilterVolumeName, basic.FilterVolumeNameLength / 2) == name);
+                CHECK_EQ(FltGetVolumeInformation(stack.volume, FilterVolumeStandardInformation, nullptr, 0, &returned),
+                         STATUS_BUFFER_TOO_SMALL);
+                CHECK_EQ(returned, 18 + bytes);
+                CHECK_EQ(get(FilterVolumeStandardInformation, sizeof buffer), STATUS_SUCCESS);
+                CHECK_EQ(returned, 18 + bytes);
+                const auto &standard = *reinterpret_cast<PFILTER_VOLUME_STANDARD_INFORMATION>(buffer);
+                CHECK_EQ(standard.FileSystemType, on == std::u16string_view(u"D:") ? FLT_FSTYPE_NTFS : FLT_FSTYPE_FAT);
+                CHECK_EQ(standard.NextEntryOffset + standard.Flags + standard.FrameID, 0u);
+                CHECK(std::u16string(standard.FilterVolumeName, standard.FilterVolumeNameLength / 2) == name);
+                CHECK_EQ(get(static_cast<FILTER_VOLUME_INFORMATION_CLASS>(2), sizeof buffer), STATUS_INVALID_PARAMETER);
+                CHECK_EQ(returned, 0u);
+                CHECK(!FltIs32bitProcess(nullptr));
+            },
+            1, on));
+    }
 }
 
 TEST(queries_need_a_thread_without_a_top_level_irp) {

@@ -203,6 +203,13 @@ TEST(a_loaded_image_is_as_the_kernels_loader_leaves_it) {
         CHECK(cookie != DEFAULT_COOKIE && cookie != 0 && cookie >> 48 == 0);
         CHECK_EQ(word(pe::DATA + 0x40), image->base() + pe::DATA + 0x48);
         CHECK_EQ(word(pe::ADDRESSES + 8), reinterpret_cast<uint64_t>(&PsThreadType));
+        // A routine that is looked up by its name is called as one that is imported.
+        const auto gate = [&](const char *name) {
+            return reinterpret_cast<uint64_t>(image->gate_of(name, image::find_export("ntoskrnl.exe", name).address));
+        };
+        CHECK_EQ(gate("PsGetCurrentProcessId"), word(pe::ADDRESSES));
+        CHECK(gate("KeSetEvent") != reinterpret_cast<uint64_t>(&KeSetEvent));
+        CHECK(gate("KeSetEvent") == gate("KeSetEvent") && gate("KeSetEvent") != gate("KeClearEvent"));
         CHECK_EQ(image::image_at(image->base() + pe::END - 1), image);
         CHECK(image::image_at(image->base() + pe::END) == nullptr);
         CHECK_EQ(image->describe(image->base() + pe::TEXT + 1).substr(image->name().size()),

@@ -281,13 +281,18 @@ TEST(paging_file) {
     expect_clean(run([] {
         trace(u"C:");
         UCHAR create_flags = 0;
-        on_post_of(IRP_MJ_CREATE, [&](PFLT_CALLBACK_DATA data) { create_flags = data->Iopb->OperationFlags; });
+        bool told = false; // FsRtlIsPagingFile
+        on_post_of(IRP_MJ_CREATE, [&](PFLT_CALLBACK_DATA data) {
+            create_flags = data->Iopb->OperationFlags;
+            told = FsRtlIsPagingFile(data->Iopb->TargetFileObject) != 0;
+        });
         Worker memory_manager(
             "modified page writer",
             [&] {
                 std::string page(PAGE, 'p');
                 CHECK_EQ(world().io->paging_file_io(true, 8 * PAGE, page.data(), PAGE), STATUS_SUCCESS);
                 CHECK_EQ(create_flags, SL_OPEN_PAGING_FILE);
+                CHECK(told);
                 std::string back(PAGE, ' ');
                 CHECK_EQ(world().io->paging_file_io(false, 8 * PAGE, back.data(), PAGE), STATUS_SUCCESS);
                 CHECK(back == page);
@@ -298,6 +303,9 @@ TEST(paging_file) {
         CHECK_EQ(traced(), std::string("CREATE(I,0x884)@0[null]system SET(I,0x34)@0[null]system "
                                        "WRITE(I,0x43)@0[null]system READ(I,0x43)@1[null]system"));
         CHECK_EQ(open(u"C:\\pagefile.sys", FILE_OPEN, SYNC, FILE_READ_DATA).status, STATUS_SHARING_VIOLATION);
+        create_flags = SL_OPEN_PAGING_FILE;
+        CHECK_EQ(open(u"C:\\other", FILE_CREATE, SYNC, FILE_READ_DATA).status, STATUS_SUCCESS);
+        CHECK(create_flags == 0 && !told);
         on_post_of(IRP_MJ_CREATE, nullptr);
     }));
 }

@@ -120,6 +120,8 @@ constexpr auto FALLIBLE = std::to_array<Fallible>({
     {"PsCreateSystemThread", {S(STATUS_INSUFFICIENT_RESOURCES)}},
     {"PsLookupThreadByThreadId", {S(STATUS_INVALID_PARAMETER)}},
     {"RtlAnsiStringToUnicodeString", {S(STATUS_NO_MEMORY)}},
+    {"RtlDowncaseUnicodeString", {S(STATUS_NO_MEMORY)}},
+    {"RtlStringFromGUID", {S(STATUS_NO_MEMORY)}},
     {"RtlUnicodeStringToAnsiString", {S(STATUS_NO_MEMORY)}},
     {"RtlUpcaseUnicodeString", {S(STATUS_NO_MEMORY)}},
     {"WdfDriverCreate",

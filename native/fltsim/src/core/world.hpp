@@ -65,6 +65,7 @@ class Thread {
     KIRQL irql = PASSIVE_LEVEL;
     PVOID top_level_irp = nullptr; ///< IoGetTopLevelIrp
     uint32_t kernel_apc_disable = 0; ///< KeEnterCriticalRegion depth
+    bool in_driver_service = false; ///< in a Zw call of a driver: its previous mode is the kernel's
     bool terminating = false; ///< somebody asked it to end; the model lets its present call go on
     bool ended = false;
     bool wait_cut_short = false; ///< a user-mode wait of it ended because it is terminating
@@ -153,6 +154,17 @@ class IrqlScope {
   private:
     Thread &thread_;
     KIRQL before_;
+};
+
+/// RAII: a driver calls a system service, for the stretch of which the thread's previous mode is the kernel's.
+class DriverService {
+  public:
+    DriverService() : thread_(executing()), before_(thread_.in_driver_service) { thread_.in_driver_service = true; }
+    ~DriverService() { thread_.in_driver_service = before_; }
+
+  private:
+    Thread &thread_;
+    bool before_;
 };
 
 struct WorldOptions {

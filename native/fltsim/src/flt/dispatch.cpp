@@ -209,6 +209,15 @@ FLTSIM_KERNEL ULONG FLTAPI FltGetRequestorProcessId(PFLT_CALLBACK_DATA CallbackD
     return process ? static_cast<ULONG>(process->id) : 0;
 }
 
+/// FALSE: every program of the model is of 64 bits. IRQL <= DISPATCH_LEVEL.
+FLTSIM_KERNEL BOOLEAN FLTAPI FltIs32bitProcess(PFLT_CALLBACK_DATA CallbackData) {
+    KernelCall call("FltIs32bitProcess");
+    if (CallbackData != nullptr) {
+        call_of(CallbackData, "FltIs32bitProcess");
+    }
+    return FALSE;
+}
+
 /// A name for a major function [INFO-02]. Any IRQL.
 FLTSIM_KERNEL PCHAR FLTAPI FltGetIrpName(UCHAR IrpMajorCode) {
     KernelCall call("FltGetIrpName", HIGH_LEVEL);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: what is told about instances: FltGetInstanceInformation, and the searches behind FilterInstanceFindFirst.
+// This module provides: what is told about instances and volumes: FltGetInstanceInformation, FltGetVolumeInformation, and the searches behind
+// FilterInstanceFindFirst.
 //
 // A search goes by the order of attachment. It holds no instance: one that comes meanwhile is found at the end, one that goes is not.
 
@@ -82,12 +83,15 @@ Layout layout_of(INSTANCE_INFORMATION_CLASS information_class) {
     return {};
 }
 
+FLT_FILESYSTEM_TYPE type_of(const io::Volume &volume) {
+    return volume.profile == io::FsProfile::Ntfs ? FLT_FSTYPE_NTFS : FLT_FSTYPE_FAT;
+}
+
 void fill_aggregate(const Instance &instance, INSTANCE_AGGREGATE_STANDARD_INFORMATION &information) {
     information.Flags = FLTFL_IASI_IS_MINIFILTER;
     auto &minifilter = information.Type.MiniFilter;
     minifilter.FrameID = 0; // one frame: there are no legacy filters between minifilters
-    minifilter.VolumeFileSystemType =
-        instance.volume->volume->profile == io::FsProfile::Ntfs ? FLT_FSTYPE_NTFS : FLT_FSTYPE_FAT;
+    minifilter.VolumeFileSystemType = type_of(*instance.volume->volume);
     minifilter.SupportedFeatures = supported_features(*instance.filter);
 }
 
@@ -186,4 +190,40 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetInstanceInformation(PFLT_INSTANCE Instance,
     const NTSTATUS status = instance_information(*instance, InformationClass, Buffer, BufferSize, &returned);
     *BytesReturned = returned;
     return status;
+}
+
+/// As FltGetInstanceInformation. The name is the volume's device name. IRQL <= APC_LEVEL.
+FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeInformation(PFLT_VOLUME Volume,
+                                                      FILTER_VOLUME_INFORMATION_CLASS InformationClass, PVOID Buffer,
+                                                      ULONG BufferSize, PULONG BytesReturned) {
+    constexpr const char *kApi = "FltGetVolumeInformation";
+    KernelCall call(kApi, APC_LEVEL);
+    const io::Volume &volume = *volume_of(Volume, kApi)->volume;
+    if (BytesReturned == nullptr) {
+        bugcheck("VER-02 parameter", kApi, "BytesReturned is null");
+    }
+    *BytesReturned = 0;
+    const bool standard = InformationClass == FilterVolumeStandardInformation;
+    if (!standard && InformationClass != FilterVolumeBasicInformation) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    const auto name_bytes = static_cast<USHORT>(volume.device_name.size() * sizeof(char16_t));
+    const size_t name_at = standard ? offsetof(FILTER_VOLUME_STANDARD_INFORMATION, FilterVolumeName)
+                                    : offsetof(FILTER_VOLUME_BASIC_INFORMATION, FilterVolumeName);
+    *BytesReturned = static_cast<ULONG>(name_at + name_bytes);
+    if (Buffer == nullptr || BufferSize < *BytesReturned) {
+        return STATUS_BUFFER_TOO_SMALL;
+    }
+    if (standard) {
+        auto &information = *static_cast<PFILTER_VOLUME_STANDARD_INFORMATION>(Buffer);
+        information.NextEntryOffset = 0;
+        information.Flags = 0; // it is attached
+        information.FrameID = 0; // as that of instances
+        information.FileSystemType = type_of(volume);
+        information.FilterVolumeNameLength = name_bytes;
+    } else {
+        static_cast<PFILTER_VOLUME_BASIC_INFORMATION>(Buffer)->FilterVolumeNameLength = name_bytes;
+    }
+    std::memcpy(static_cast<char *>(Buffer) + name_at, volume.device_name.data(), name_bytes);
+    return STATUS_SUCCESS;
 }

@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: find_export (exports.hpp).
+// This module provides: find_export and export_for_driver (exports.hpp).
 
 #include "image/exports.hpp"
 
-#if FLTSIM_WINDOWS_IMAGES
-
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <string>
 
-#include "core/ddk.hpp"
+#include "core/world.hpp"
 #include "image/dispatch.hpp"
+#include "image/pe_image.hpp"
 
+#if defined(_WIN32)
+// Declared here: windows.h and the driver's headers do not go together.
+extern "C" __declspec(dllimport) int __stdcall GetModuleHandleExW(unsigned long, const wchar_t *, void **);
+extern "C" __declspec(dllimport) void *__stdcall GetProcAddress(void *, const char *);
+#else
+#include <dlfcn.h>
+#endif
+
+#if FLTSIM_WINDOWS_IMAGES
 extern "C" {
 // The ends of the section that FLTSIM_KERNEL puts functions into; the linker defines them.
 __attribute__((visibility("hidden"))) extern const char __start_fltsim_kernel[];
@@ -23,6 +30,7 @@ __attribute__((visibility("hidden"))) extern const char __stop_fltsim_kernel[];
 __attribute__((visibility("hidden"))) extern const char fltsim_memcpy[], fltsim_memmove[], fltsim_memset[];
 __attribute__((visibility("hidden"))) extern const char fltsim_memcmp[], fltsim_chkstk[];
 }
+#endif
 
 namespace fltsim::image {
 
@@ -48,29 +56,61 @@ bool is_of_c(std::string_view name) {
     return !name.empty() && (name[0] == '_' || std::islower(static_cast<unsigned char>(name[0])) != 0);
 }
 
-/// Functions of the model's own name in its symbol table: dlsym in this library.
+/// Functions of the model's own name in its symbol table.
 void *own_symbol(std::string_view name) {
     static void *const self = [] {
+        void *module = nullptr;
+#if defined(_WIN32)
+        constexpr unsigned long OF_ADDRESS_AND_NOT_COUNTED = 4 | 2;
+        (void)GetModuleHandleExW(OF_ADDRESS_AND_NOT_COUNTED, reinterpret_cast<const wchar_t *>(&find_export), &module);
+#else
         Dl_info info{};
-        void *handle = nullptr;
         if (dladdr(reinterpret_cast<const void *>(&find_export), &info) != 0) {
-            handle = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+            module = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
         }
-        return handle;
+#endif
+        return module;
     }();
-    return self != nullptr ? dlsym(self, std::string(name).c_str()) : nullptr;
+    if (self == nullptr) {
+        return nullptr;
+    }
+#if defined(_WIN32)
+    return GetProcAddress(self, std::string(name).c_str());
+#else
+    return dlsym(self, std::string(name).c_str());
+#endif
 }
 
 /// What neither is a kernel function in C++ nor may be called through the gate.
 const void *plain_export(std::string_view name) {
     static const std::pair<std::string_view, const void *> TABLE[] = {
+#if FLTSIM_WINDOWS_IMAGES
         {"memcpy", fltsim_memcpy},       {"memmove", fltsim_memmove},
         {"memset", fltsim_memset},       {"memcmp", fltsim_memcmp},
         {"__chkstk", fltsim_chkstk},     {"__C_specific_handler", reinterpret_cast<const void *>(&c_specific_handler)},
+#else // drivers are of this host, and so are their C functions
+        {"memcpy", reinterpret_cast<const void *>(&std::memcpy)},
+        {"memmove", reinterpret_cast<const void *>(&std::memmove)},
+        {"memset", reinterpret_cast<const void *>(&std::memset)},
+        {"memcmp", reinterpret_cast<const void *>(&std::memcmp)},
+#endif
         {"PsThreadType", &PsThreadType}, {"IoFileObjectType", &IoFileObjectType},
     };
     const auto found = std::ranges::find(TABLE, name, [](const auto &row) { return row.first; });
     return found != std::end(TABLE) ? found->second : nullptr;
+}
+
+/// Whether a symbol of the model is one that drivers import.
+bool is_of_kernel([[maybe_unused]] const void *symbol, [[maybe_unused]] std::string_view name) {
+#if FLTSIM_WINDOWS_IMAGES
+    return symbol >= __start_fltsim_kernel && symbol < __stop_fltsim_kernel;
+#else // there is no section to tell it by: by the name, without what programs have of ntdll.dll
+    static constexpr std::string_view PREFIXES[] = {"Dbg", "Etw", "Ex",    "Flt", "FsRtl", "Io",  "Ke",
+                                                    "Mm",  "Ob",  "Probe", "Ps",  "Rtl",   "Wdf", "Zw"};
+    static constexpr std::string_view USERS[] = {"RtlGetLastNtStatus", "RtlNtStatusToDosError"};
+    return is_of_c(name) || (std::ranges::any_of(PREFIXES, [&](auto prefix) { return name.starts_with(prefix); }) &&
+                             std::ranges::find(USERS, name) == std::end(USERS));
+#endif
 }
 
 } // namespace
@@ -85,10 +125,21 @@ Export find_export(std::string_view module, std::string_view name) {
         return {const_cast<void *>(plain), false};
     }
     void *found = own_symbol(is_of_c(name) ? "FltSimCrt_" + std::string(name) : std::string(name));
-    const bool kernel = found >= __start_fltsim_kernel && found < __stop_fltsim_kernel;
-    return kernel ? Export{found, true} : Export{};
+    return found != nullptr && is_of_kernel(found, name) ? Export{found, true} : Export{};
+}
+
+void *export_for_driver(std::string_view module, std::string_view name, [[maybe_unused]] const char *api) {
+    const Export found = find_export(module, name);
+#if FLTSIM_WINDOWS_IMAGES
+    if (found.gated && called_by_image()) {
+        PeImage *caller = image_at(executing().gate.rip);
+        if (caller == nullptr) {
+            unmodelled(api, "a call that is the last thing a driver's routine does, by a jump");
+        }
+        return caller->gate_of(name, found.address);
+    }
+#endif
+    return found.address;
 }
 
 } // namespace fltsim::image
-
-#endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: what a Windows driver image can import from the model: by module and name.
+// This module provides: what a driver can import from the model: by module and name.
 //
-// The functions are those that are marked FLTSIM_KERNEL (core/ddk.hpp): they lie in a section of their own, and the library's symbol table
-// has their names. The C runtime functions are in gate.S. A name belongs to one module, as on Windows.
+// The functions are those that are marked FLTSIM_KERNEL (core/ddk.hpp): they lie in a section of their own where Windows images can be loaded, and
+// the library's symbol table has their names. The C runtime functions are in gate.S. A name belongs to one module, as on Windows.
 #pragma once
 
 #include <string_view>
@@ -19,5 +19,9 @@ struct Export {
 
 /// Module names are compared without case.
 Export find_export(std::string_view module, std::string_view name);
+
+/// What the driver that has called `api` can call, or read, under that name: for a Windows image the gate that an import of it has. Null: not
+/// modelled.
+void *export_for_driver(std::string_view module, std::string_view name, const char *api);
 
 } // namespace fltsim::image

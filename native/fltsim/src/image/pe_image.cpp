@@ -275,6 +275,20 @@ std::string PeImage::describe(uint64_t address) const {
     return name_ + text + (section != nullptr ? " (" + section->name + ")" : "");
 }
 
+void *PeImage::gate_of(std::string_view name, const void *target) {
+    const auto &imports = file_.imports();
+    const auto import = std::ranges::find(imports, name, &Import::name);
+    if (import != imports.end()) {
+        return gates_[static_cast<size_t>(import - imports.begin())];
+    }
+    const std::lock_guard guard(mutex_);
+    std::unique_ptr<Gates> &gate = more_gates_[target];
+    if (!gate) {
+        gate = std::make_unique<Gates>(std::vector<const void *>{target});
+    }
+    return (*gate)[0];
+}
+
 void *const *PeImage::gated_table(void *const *table, size_t count) {
     const std::lock_guard guard(mutex_);
     if (!table_gates_) {

@@ -12,6 +12,7 @@
 
 #if FLTSIM_WINDOWS_IMAGES
 
+#include <map>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -70,6 +71,8 @@ class PeImage final : public Image {
     const RuntimeFunction *function_at(uint32_t rva) const;
     /// "minipend.sys!MpPend+0x1c"
     std::string describe(uint64_t address) const;
+    /// The gate to a function of the model that the image has looked up by its name: that of its import, if it has one.
+    void *gate_of(std::string_view name, const void *target);
     /// The framework's table as this image may call it: each entry through a gate.
     void *const *gated_table(void *const *table, size_t count);
 
@@ -89,6 +92,7 @@ class PeImage final : public Image {
     std::mutex mutex_; ///< of what is made later
     std::unique_ptr<Gates> table_gates_;
     std::vector<void *> table_;
+    std::map<const void *, std::unique_ptr<Gates>> more_gates_; ///< by function
     mutable std::unique_ptr<Symbols> symbols_;
 };
 

@@ -116,6 +116,7 @@ std::shared_ptr<Operation> IoManager::Impl::create_operation(const Open &open, F
     const auto operation =
         irp(IRP_MJ_CREATE, file, open.mode, IRP_CREATE_OPERATION | IRP_SYNCHRONOUS_API | IRP_DEFER_IO_COMPLETION);
     operation->operation_flags = open.operation_flags;
+    file.paging_file = (open.operation_flags & SL_OPEN_PAGING_FILE) != 0;
     operation->generated = !open.below.empty();
     operation->ecp_list = open.ecp_list;
     // The extended attributes lie behind the security context.

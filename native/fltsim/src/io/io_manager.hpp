@@ -62,6 +62,7 @@ class FileObject : public Object, public std::enable_shared_from_this<FileObject
     int64_t position = 0; ///< CurrentByteOffset of a synchronous handle
     const void *lock_owner = nullptr; ///< file-object lock of synchronous I/O: the Thread that holds it
     bool write_through = false;
+    bool paging_file = false; ///< the memory manager's, opened with SL_OPEN_PAGING_FILE
     bool ignore_share = false; ///< IO_IGNORE_SHARE_ACCESS_CHECK: its sharing is neither checked nor counted
     std::optional<bool> is_directory; ///< the Filter Manager's copy of the answer
     IO_PRIORITY_HINT priority_hint = IoPriorityNormal; ///< kept and told; nothing here is faster or slower for it

@@ -41,6 +41,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredA
                                         POBJECT_ATTRIBUTES ObjectAttributes, PIO_STATUS_BLOCK IoStatusBlock,
                                         ULONG ShareAccess, ULONG OpenOptions) {
     const KernelCall call("ZwOpenFile", PASSIVE_LEVEL);
+    const DriverService service;
     if (const auto failure = failing("ZwOpenFile")) {
         return *failure;
     }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/world.hpp"
-#include "ke/format.hpp"
+#include "ke/debug.hpp"
 
 using namespace fltsim;
 
@@ -17,11 +17,9 @@ using namespace fltsim;
 #define KERNEL_VA_END(list) va_end(list)
 #endif
 
-namespace {
-
-void print(const char *api, PCSTR format, KernelArguments &arguments) {
+void ke::print_debug(const char *api, const char *prefix, PCSTR format, KernelArguments &arguments) {
     bool unicode = false;
-    std::string text = format_kernel(format, arguments, &unicode);
+    std::string text = prefix + format_kernel(format, arguments, &unicode);
     if (unicode && executing().irql > PASSIVE_LEVEL) {
         bugcheck("V5 IRQL too high", api, "formats of wide characters need PASSIVE_LEVEL");
     }
@@ -31,14 +29,12 @@ void print(const char *api, PCSTR format, KernelArguments &arguments) {
     world().note("driver: " + text);
 }
 
-} // namespace
-
 /// Any IRQL up to DISPATCH_LEVEL here; formats of wide characters at PASSIVE_LEVEL only [V5].
 FLTSIM_KERNEL ULONG NTAPI DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...) {
     KernelCall call("DbgPrintEx", HIGH_LEVEL);
     KernelArguments arguments;
     KERNEL_VA_START(arguments, Format);
-    print("DbgPrintEx", Format, arguments);
+    ke::print_debug("DbgPrintEx", "", Format, arguments);
     KERNEL_VA_END(arguments);
     return static_cast<ULONG>(STATUS_SUCCESS);
 }
@@ -48,7 +44,7 @@ FLTSIM_KERNEL ULONG NTAPI DbgPrint(PCSTR Format, ...) {
     KernelCall call("DbgPrint", HIGH_LEVEL);
     KernelArguments arguments;
     KERNEL_VA_START(arguments, Format);
-    print("DbgPrint", Format, arguments);
+    ke::print_debug("DbgPrint", "", Format, arguments);
     KERNEL_VA_END(arguments);
     return static_cast<ULONG>(STATUS_SUCCESS);
 }

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
+//
+// This module provides: format_kernel (format.hpp).
 #include "ke/format.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <string_view>
+
+#include "core/world.hpp"
 
 namespace fltsim {
 namespace {
@@ -44,9 +49,21 @@ void append_utf8(std::string &out, std::u16string_view text) {
     }
 }
 
-void append_padded(std::string &out, const Conversion &c, const std::string &text) {
+/// How many UTF-16 code units this is.
+size_t units_of(const std::string &text) {
+    size_t units = 0;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        units += (byte & 0xC0) == 0x80 ? 0u : byte >= 0xF0 ? 2u : 1u;
+    }
+    return units;
+}
+
+/// `wide`: the text was of wide characters, which the width counts.
+void append_padded(std::string &out, const Conversion &c, const std::string &text, bool wide = false) {
     const size_t width = c.width > 0 ? static_cast<size_t>(c.width) : 0;
-    const size_t pad = text.size() < width ? width - text.size() : 0;
+    const size_t units = wide ? units_of(text) : text.size();
+    const size_t pad = units < width ? width - units : 0;
     const bool left = c.flags.find('-') != std::string::npos;
     out += left ? text + std::string(pad, ' ') : std::string(pad, ' ') + text;
 }
@@ -104,6 +121,12 @@ const char *parse(const char *at, Conversion &c, KernelArguments &arguments) {
     return *at == 0 ? at : at + 1;
 }
 
+/// Whether an argument of s, S, c, C or Z is one of wide characters.
+bool is_wide(const Conversion &c, bool wide_format) {
+    const bool other = c.kind == 'S' || c.kind == 'C';
+    return c.wide || (!c.narrow && other != wide_format);
+}
+
 void append_integer(std::string &out, const Conversion &c, KernelArguments &arguments) {
     unsigned long long value = 0;
     if (c.bits == 64) {
@@ -141,7 +164,7 @@ void append_text(std::string &out, const Conversion &c, KernelArguments &argumen
         const char *source = NEXT(const char *);
         source != nullptr ? text.assign(source, strnlen(source, limit)) : text.assign("(null)");
     }
-    append_padded(out, c, text);
+    append_padded(out, c, text, wide);
 }
 
 void append_counted(std::string &out, const Conversion &c, KernelArguments &arguments) {
@@ -155,12 +178,33 @@ void append_counted(std::string &out, const Conversion &c, KernelArguments &argu
     } else {
         text.assign(reinterpret_cast<const char *>(source->Buffer), source->Length);
     }
-    append_padded(out, c, text);
+    append_padded(out, c, text, c.wide);
 }
 
 } // namespace
 
-std::string format_kernel(const char *format, KernelArguments &arguments, bool *unicode) {
+std::u16string utf16_of(const char *api, const std::string &text) {
+    std::u16string out;
+    for (size_t i = 0; i < text.size();) {
+        const auto first = static_cast<unsigned char>(text[i++]);
+        const size_t more = first < 0x80 ? 0 : first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : first >= 0xC0 ? 1 : SIZE_MAX;
+        uint32_t c = more == 0 ? first : first & (0x3Fu >> std::min<size_t>(more, 3));
+        for (size_t n = 0; n < more; ++n, ++i) {
+            if (more == SIZE_MAX || i == text.size() || (text[i] & 0xC0) != 0x80) {
+                unmodelled(api, "bytes beyond ASCII in a wide text");
+            }
+            c = c << 6 | (text[i] & 0x3Fu);
+        }
+        if (c >= 0x10000) {
+            out += static_cast<char16_t>(0xD800 + ((c - 0x10000) >> 10));
+            c = 0xDC00 + (c & 0x3FF);
+        }
+        out += static_cast<char16_t>(c);
+    }
+    return out;
+}
+
+std::string format_kernel(const char *format, KernelArguments &arguments, bool *unicode, bool wide_format) {
     std::string out;
     *unicode = false;
     for (const char *at = format; *at != 0;) {
@@ -191,23 +235,24 @@ std::string format_kernel(const char *format, KernelArguments &arguments, bool *
         }
         case 'c':
         case 'C': {
-            const bool wide = c.kind == 'C' ? !c.narrow : c.wide;
+            const bool wide = is_wide(c, wide_format);
             const int value = NEXT(int);
             std::string text;
             const char16_t unit = static_cast<char16_t>(value);
             wide ? append_utf8(text, {&unit, 1}) : text.push_back(static_cast<char>(value));
             *unicode = *unicode || wide;
-            append_padded(out, c, text);
+            append_padded(out, c, text, wide);
             break;
         }
         case 's':
         case 'S': {
-            const bool wide = c.kind == 'S' ? !c.narrow : c.wide;
+            const bool wide = is_wide(c, wide_format);
             *unicode = *unicode || wide;
             append_text(out, c, arguments, wide);
             break;
         }
         case 'Z':
+            c.wide = is_wide(c, wide_format);
             *unicode = *unicode || c.wide;
             append_counted(out, c, arguments);
             break;

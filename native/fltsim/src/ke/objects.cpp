@@ -157,6 +157,14 @@ FLTSIM_KERNEL PEPROCESS NTAPI IoGetCurrentProcess() {
     return native(current_thread().process);
 }
 
+/// IRQL <= DISPATCH_LEVEL. UserMode in a program's thread, but in the services that a driver calls from there (Zw).
+FLTSIM_KERNEL KPROCESSOR_MODE NTAPI ExGetPreviousMode() {
+    KernelCall call("ExGetPreviousMode", DISPATCH_LEVEL);
+    const fltsim::Thread &thread = current_thread();
+    const bool program = thread.process != nullptr && !thread.process->system;
+    return static_cast<KPROCESSOR_MODE>(program && !thread.in_driver_service ? UserMode : KernelMode);
+}
+
 /// IRQL <= DISPATCH_LEVEL. Of the thread that was interrupted when called in a DPC, whatever that thread was doing.
 FLTSIM_KERNEL PIRP NTAPI IoGetTopLevelIrp() {
     KernelCall call("IoGetTopLevelIrp", DISPATCH_LEVEL);
@@ -298,5 +306,6 @@ FLTSIM_KERNEL LONG_PTR NTAPI ObfDereferenceObject(PVOID Object) {
 /// IRQL = PASSIVE_LEVEL. STATUS_INVALID_HANDLE when it is not open. Closing a file's last handle sends IRP_MJ_CLEANUP.
 FLTSIM_KERNEL NTSTATUS NTAPI ZwClose(HANDLE Handle) {
     KernelCall call("ZwClose", PASSIVE_LEVEL);
+    const DriverService service;
     return world().handles->close(Handle) ? STATUS_SUCCESS : STATUS_INVALID_HANDLE;
 }

@@ -39,6 +39,7 @@ struct ThreadState {
     std::vector<HeldLock> held; ///< spin locks, in the order they were taken
     KIRQL irql_below_locks = 0; ///< IRQL before the first of them
     std::vector<uint32_t> seh_driver_depth; ///< Thread::driver_depth at which each active __try was entered
+    uint32_t guarded_regions = 0; ///< entered; each is a critical region as well
     void *exit_jump = nullptr; ///< sigjmp_buf of a system thread's start: where PsTerminateSystemThread goes
 };
 

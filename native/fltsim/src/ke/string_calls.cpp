@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: the Rtl and FsRtl calls of wdm_strings.h: prefixes, appending, conversions, hashes, wildcards. What they allocate is paged pool
+// This module provides: the Rtl and FsRtl calls of wdm_strings.h: prefixes, appending, conversions, hashes, wildcards; and GUIDs as text. What they allocate is paged pool
 // of the tag Strg, and leaks as such. Bytes beyond ASCII are not converted: which they are is a question of the machine's code page.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "core/faults.hpp"
@@ -38,6 +40,25 @@ NTSTATUS append(UNICODE_STRING &destination, std::u16string_view text) {
     if (destination.Length + sizeof(WCHAR) <= destination.MaximumLength) {
         end[text.size()] = 0;
     }
+    return STATUS_SUCCESS;
+}
+
+/// Into the string's own buffer, or into a new one.
+NTSTATUS put(const char *api, UNICODE_STRING &destination, std::u16string_view text, BOOLEAN allocates) {
+    const auto bytes = static_cast<USHORT>(text.size() * sizeof(WCHAR));
+    if (allocates != FALSE) {
+        auto *const buffer = static_cast<PWSTR>(allocate(api, bytes));
+        if (buffer == nullptr) {
+            return STATUS_NO_MEMORY;
+        }
+        destination = UNICODE_STRING{0, bytes, buffer};
+    } else if (bytes > destination.MaximumLength) {
+        return STATUS_BUFFER_OVERFLOW;
+    }
+    if (bytes != 0) {
+        std::memcpy(destination.Buffer, text.data(), bytes);
+    }
+    destination.Length = bytes;
     return STATUS_SUCCESS;
 }
 
@@ -91,22 +112,17 @@ FLTSIM_KERNEL NTSTATUS NTAPI RtlUpcaseUnicodeString(PUNICODE_STRING DestinationS
                                                     BOOLEAN AllocateDestinationString) {
     constexpr const char *kApi = "RtlUpcaseUnicodeString";
     KernelCall call(kApi, APC_LEVEL);
-    const std::u16string upper = upcase(string_view_of(kApi, SourceString));
-    const auto bytes = static_cast<USHORT>(upper.size() * sizeof(WCHAR));
-    if (AllocateDestinationString != FALSE) {
-        auto *const buffer = static_cast<PWSTR>(allocate(kApi, bytes));
-        if (buffer == nullptr) {
-            return STATUS_NO_MEMORY;
-        }
-        *DestinationString = UNICODE_STRING{0, bytes, buffer};
-    } else if (bytes > DestinationString->MaximumLength) {
-        return STATUS_BUFFER_OVERFLOW;
-    }
-    if (bytes != 0) {
-        std::memcpy(DestinationString->Buffer, upper.data(), bytes);
-    }
-    DestinationString->Length = bytes;
-    return STATUS_SUCCESS;
+    return put(kApi, *DestinationString, upcase(string_view_of(kApi, SourceString)), AllocateDestinationString);
+}
+
+/// The same for lower case.
+FLTSIM_KERNEL NTSTATUS NTAPI RtlDowncaseUnicodeString(PUNICODE_STRING DestinationString, PCUNICODE_STRING SourceString,
+                                                      BOOLEAN AllocateDestinationString) {
+    constexpr const char *kApi = "RtlDowncaseUnicodeString";
+    KernelCall call(kApi, APC_LEVEL);
+    std::u16string lower(string_view_of(kApi, SourceString));
+    std::ranges::transform(lower, lower.begin(), downcase);
+    return put(kApi, *DestinationString, lower, AllocateDestinationString);
 }
 
 /// IRQL <= APC_LEVEL. A string without a buffer stays as it is.
@@ -308,4 +324,61 @@ FLTSIM_KERNEL void NTAPI FsRtlDissectName(UNICODE_STRING Path, PUNICODE_STRING F
     const size_t end = std::min(path.find(u'\\'), path.size());
     *FirstName = string_of(path.substr(0, end));
     *RemainingName = string_of(path.substr(std::min(end + 1, path.size())));
+}
+
+/// IRQL = PASSIVE_LEVEL. "{01234567-89AB-CDEF-0123-456789ABCDEF}", with a null behind it, in a new buffer.
+FLTSIM_KERNEL NTSTATUS NTAPI RtlStringFromGUID(const GUID *const Guid, PUNICODE_STRING GuidString) {
+    constexpr const char *kApi = "RtlStringFromGUID";
+    KernelCall call(kApi, PASSIVE_LEVEL);
+    std::u16string text;
+    const auto hex = [&text](uint64_t value, int digits) {
+        for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4) {
+            text += u"0123456789ABCDEF"[value >> shift & 0xF];
+        }
+    };
+    text += u'{';
+    hex(Guid->Data1, 8);
+    text += u'-';
+    hex(Guid->Data2, 4);
+    text += u'-';
+    hex(Guid->Data3, 4);
+    for (size_t i = 0; i < sizeof Guid->Data4; ++i) {
+        text += i == 0 || i == 2 ? u"-" : u"";
+        hex(Guid->Data4[i], 2);
+    }
+    text += u'}';
+    text += u'\0';
+    const NTSTATUS status = put(kApi, *GuidString, text, TRUE);
+    if (NT_SUCCESS(status)) {
+        GuidString->Length = static_cast<USHORT>(GuidString->Length - sizeof(WCHAR));
+    }
+    return status;
+}
+
+/// IRQL = PASSIVE_LEVEL. STATUS_INVALID_PARAMETER for anything else than what RtlStringFromGUID gives, in either case.
+FLTSIM_KERNEL NTSTATUS NTAPI RtlGUIDFromString(PCUNICODE_STRING GuidString, GUID *Guid) {
+    constexpr const char *kApi = "RtlGUIDFromString";
+    KernelCall call(kApi, PASSIVE_LEVEL);
+    constexpr std::u16string_view kForm = u"{00000000-0000-0000-0000-000000000000}";
+    const std::u16string_view text = string_view_of(kApi, GuidString);
+    if (text.size() != kForm.size()) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    std::array<UCHAR, sizeof(GUID)> bytes{}; // as they are written
+    size_t digits = 0;
+    for (size_t i = 0; i < text.size(); ++i) {
+        const std::optional<ULONG> value = digit(text[i]);
+        if (kForm[i] == u'0' ? !value || *value > 0xF : text[i] != kForm[i]) {
+            return STATUS_INVALID_PARAMETER;
+        }
+        if (kForm[i] == u'0') {
+            UCHAR &byte = bytes[digits++ / 2];
+            byte = static_cast<UCHAR>(byte << 4 | *value);
+        }
+    }
+    Guid->Data1 = static_cast<ULONG>(bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3]);
+    Guid->Data2 = static_cast<USHORT>(bytes[4] << 8 | bytes[5]);
+    Guid->Data3 = static_cast<USHORT>(bytes[6] << 8 | bytes[7]);
+    std::ranges::copy(std::span(bytes).subspan(8), Guid->Data4);
+    return STATUS_SUCCESS;
 }

@@ -87,3 +87,9 @@ FLTSIM_KERNEL WCHAR NTAPI RtlUpcaseUnicodeChar(WCHAR SourceCharacter) {
     KernelCall call("RtlUpcaseUnicodeChar", APC_LEVEL);
     return upcase(SourceCharacter);
 }
+
+/// IRQL <= APC_LEVEL, as the other way.
+FLTSIM_KERNEL WCHAR NTAPI RtlDowncaseUnicodeChar(WCHAR SourceCharacter) {
+    KernelCall call("RtlDowncaseUnicodeChar", APC_LEVEL);
+    return downcase(SourceCharacter);
+}

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: clocks, processors, IRQL and critical regions. The performance counter runs at 10 MHz on the world's clock, so
+// This module provides: clocks, processors, IRQL, critical and guarded regions. The performance counter runs at 10 MHz on the world's clock, so
 // it and the interrupt time are the same number.
 #include <string>
 
-#include "core/world.hpp"
+#include "ke/state.hpp"
 
 using namespace fltsim;
 
@@ -42,6 +42,13 @@ FLTSIM_KERNEL LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER Perfo
     LARGE_INTEGER now{};
     now.QuadPart = static_cast<LONGLONG>(world().interrupt_time_100ns());
     return now;
+}
+
+/// Any IRQL. 100 ns between two ticks of the clock. Nothing in the model waits for one.
+FLTSIM_KERNEL ULONG NTAPI KeQueryTimeIncrement() {
+    KernelCall call("KeQueryTimeIncrement", HIGH_LEVEL);
+    constexpr ULONG TICK_100NS = 156'250;
+    return TICK_100NS;
 }
 
 /// Any IRQL. Below DISPATCH_LEVEL the thread may be elsewhere by the time it looks at the answer.
@@ -83,15 +90,44 @@ FLTSIM_KERNEL void NTAPI KeEnterCriticalRegion() {
 /// IRQL <= APC_LEVEL.
 FLTSIM_KERNEL void NTAPI KeLeaveCriticalRegion() {
     KernelCall call("KeLeaveCriticalRegion", APC_LEVEL);
-    if (executing().kernel_apc_disable == 0) {
+    Thread &self = executing();
+    if (self.kernel_apc_disable == ke::thread_state(self).guarded_regions) {
         bugcheck("CRITICAL_REGION left without being entered", "KeLeaveCriticalRegion",
                  "call KeEnterCriticalRegion first");
     }
-    --executing().kernel_apc_disable;
+    --self.kernel_apc_disable;
 }
 
-/// IRQL <= DISPATCH_LEVEL. The model has no guarded regions, so only the IRQL can disable all APCs.
+/// IRQL <= APC_LEVEL. Disables what a critical region disables, and special kernel APCs.
+FLTSIM_KERNEL void NTAPI KeEnterGuardedRegion() {
+    KernelCall call("KeEnterGuardedRegion", APC_LEVEL);
+    Thread &self = executing();
+    ++self.kernel_apc_disable;
+    ++ke::thread_state(self).guarded_regions;
+}
+
+/// IRQL <= APC_LEVEL.
+FLTSIM_KERNEL void NTAPI KeLeaveGuardedRegion() {
+    KernelCall call("KeLeaveGuardedRegion", APC_LEVEL);
+    Thread &self = executing();
+    uint32_t &entered = ke::thread_state(self).guarded_regions;
+    if (entered == 0 || self.kernel_apc_disable == 0) {
+        bugcheck("CRITICAL_REGION left without being entered", "KeLeaveGuardedRegion",
+                 "call KeEnterGuardedRegion first");
+    }
+    --entered;
+    --self.kernel_apc_disable;
+}
+
+/// IRQL <= DISPATCH_LEVEL. Whether the thread is in a critical or guarded region, whatever its IRQL.
+FLTSIM_KERNEL BOOLEAN NTAPI KeAreApcsDisabled() {
+    KernelCall call("KeAreApcsDisabled", DISPATCH_LEVEL);
+    return executing().kernel_apc_disable != 0 ? TRUE : FALSE;
+}
+
+/// IRQL <= DISPATCH_LEVEL. By a guarded region, or by the IRQL.
 FLTSIM_KERNEL BOOLEAN NTAPI KeAreAllApcsDisabled() {
     KernelCall call("KeAreAllApcsDisabled", DISPATCH_LEVEL);
-    return executing().irql >= APC_LEVEL ? TRUE : FALSE;
+    Thread &self = executing();
+    return self.irql >= APC_LEVEL || ke::thread_state(self).guarded_regions != 0 ? TRUE : FALSE;
 }

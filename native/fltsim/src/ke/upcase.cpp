@@ -43,6 +43,20 @@ char16_t upcase(char16_t c) {
     return static_cast<char16_t>(c + range->delta);
 }
 
+char16_t downcase(char16_t c) {
+    if (c < 0x80) {
+        return c >= u'A' && c <= u'Z' ? static_cast<char16_t>(c + 0x20) : c;
+    }
+    char16_t lower = c;
+    for (const Range &range : RANGES) {
+        const int32_t small = c - range.delta;
+        if (small >= range.first && small <= range.last && (small - range.first) % range.step == 0) {
+            lower = static_cast<char16_t>(small);
+        }
+    }
+    return lower;
+}
+
 std::u16string upcase(std::u16string_view text) {
     std::u16string result(text);
     std::ranges::transform(result, result.begin(), [](char16_t c) { return upcase(c); });

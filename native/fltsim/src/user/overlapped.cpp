@@ -3,8 +3,8 @@
 // This module provides: GetOverlappedResult(Ex), CancelIoEx, CancelSynchronousIo, OpenThread, GetCurrentThreadId and GetCurrentProcessId.
 
 #include "core/host.hpp"
-#include "core/host.hpp"
 #include "core/per_thread.hpp"
+#include "flt/filter_manager.hpp"
 #include "user/apc.hpp"
 #include "user/event.hpp"
 #include "user/file_call.hpp"

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// This module provides: the kernel's calls about the system and the caller: exported routines by name, the version, the previous mode, guarded
+// regions, random numbers.
+
+#pragma once
+
+#include "wdm_functions.h"
+
+EXTERN_C_START
+
+typedef struct _OSVERSIONINFOW {
+    ULONG dwOSVersionInfoSize;
+    ULONG dwMajorVersion;
+    ULONG dwMinorVersion;
+    ULONG dwBuildNumber;
+    ULONG dwPlatformId;
+    WCHAR szCSDVersion[128];
+} OSVERSIONINFOW, RTL_OSVERSIONINFOW, *PRTL_OSVERSIONINFOW;
+
+typedef struct _OSVERSIONINFOEXW {
+    ULONG dwOSVersionInfoSize;
+    ULONG dwMajorVersion;
+    ULONG dwMinorVersion;
+    ULONG dwBuildNumber;
+    ULONG dwPlatformId;
+    WCHAR szCSDVersion[128];
+    USHORT wServicePackMajor;
+    USHORT wServicePackMinor;
+    USHORT wSuiteMask;
+    UCHAR wProductType;
+    UCHAR wReserved;
+} OSVERSIONINFOEXW, RTL_OSVERSIONINFOEXW, *PRTL_OSVERSIONINFOEXW;
+
+#define VER_NT_WORKSTATION 0x1
+#define VER_PLATFORM_WIN32_NT 2
+#define VER_SUITE_SINGLEUSERTS 0x100
+
+/// IRQL <= PASSIVE_LEVEL. Of ntoskrnl.exe and hal.dll; null when there is none of that name.
+PVOID NTAPI MmGetSystemRoutineAddress(_In_ PUNICODE_STRING SystemRoutineName);
+
+/// IRQL <= PASSIVE_LEVEL.
+NTSTATUS NTAPI RtlGetVersion(_Out_ PRTL_OSVERSIONINFOW lpVersionInformation);
+
+/// IRQL <= PASSIVE_LEVEL. TRUE on a checked build.
+BOOLEAN NTAPI PsGetVersion(_Out_opt_ PULONG MajorVersion, _Out_opt_ PULONG MinorVersion, _Out_opt_ PULONG BuildNumber,
+                           _Out_opt_ PUNICODE_STRING CSDVersion);
+
+/// IRQL <= DISPATCH_LEVEL.
+KPROCESSOR_MODE NTAPI ExGetPreviousMode(VOID);
+
+/// IRQL <= APC_LEVEL.
+void NTAPI KeEnterGuardedRegion(VOID);
+
+/// IRQL <= APC_LEVEL.
+void NTAPI KeLeaveGuardedRegion(VOID);
+
+/// IRQL <= DISPATCH_LEVEL.
+BOOLEAN NTAPI KeAreApcsDisabled(VOID);
+
+/// Any IRQL. 100 ns.
+ULONG NTAPI KeQueryTimeIncrement(VOID);
+
+/// IRQL <= APC_LEVEL.
+ULONG NTAPI RtlRandomEx(_Inout_ PULONG Seed);
+
+/// IRQL <= PASSIVE_LEVEL. The result must be looked at.
+NTSTATUS NTAPI RtlStringFromGUID(_In_ const GUID *const Guid, _Out_ PUNICODE_STRING GuidString);
+
+/// IRQL <= PASSIVE_LEVEL. The result must be looked at.
+NTSTATUS NTAPI RtlGUIDFromString(_In_ PCUNICODE_STRING GuidString, _Out_ GUID *Guid);
+
+EXTERN_C_END
