@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: the kernel's calls about the system and the caller: exported routines by name, the version, the previous mode, guarded
-// regions, random numbers.
+// This module provides: the kernel's calls about the system and the caller: exported routines by name, the version, the previous mode, processes by
+// their ids, guarded regions, random numbers.
 
 #pragma once
 
@@ -45,6 +45,9 @@ NTSTATUS NTAPI RtlGetVersion(_Out_ PRTL_OSVERSIONINFOW lpVersionInformation);
 /// IRQL <= PASSIVE_LEVEL. TRUE on a checked build.
 BOOLEAN NTAPI PsGetVersion(_Out_opt_ PULONG MajorVersion, _Out_opt_ PULONG MinorVersion, _Out_opt_ PULONG BuildNumber,
                            _Out_opt_ PUNICODE_STRING CSDVersion);
+
+/// IRQL <= APC_LEVEL. The process is referenced. The result must be looked at.
+NTSTATUS NTAPI PsLookupProcessByProcessId(_In_ HANDLE ProcessId, _Out_ PEPROCESS *Process);
 
 /// IRQL <= DISPATCH_LEVEL.
 KPROCESSOR_MODE NTAPI ExGetPreviousMode(VOID);

@@ -171,6 +171,37 @@ TEST(the_previous_mode) {
     }));
 }
 
+TEST(processes_are_found_by_id) {
+    CHECK(clean([](World &world) {
+        Process *other = nullptr;
+        {
+            const KernelCall call("test");
+            other = world.make_process("other");
+        }
+        const auto handle = [](uint64_t id) { return reinterpret_cast<HANDLE>(static_cast<uintptr_t>(id)); };
+        PEPROCESS process = nullptr;
+        CHECK_EQ(PsLookupProcessByProcessId(PsGetCurrentProcessId(), &process), STATUS_SUCCESS);
+        CHECK(process == IoGetCurrentProcess());
+        ObDereferenceObject(process);
+        for (Process *each : {other, world.system_process()}) {
+            CHECK_EQ(PsLookupProcessByProcessId(handle(each->id), &process), STATUS_SUCCESS);
+            CHECK(process == reinterpret_cast<PEPROCESS>(each));
+            CHECK(PsGetProcessId(process) == handle(each->id));
+            ObReferenceObject(process);
+            ObDereferenceObject(process);
+            ObDereferenceObject(process);
+        }
+        CHECK_EQ(PsLookupProcessByProcessId(handle(0xFFFFFF0), &process), STATUS_INVALID_CID);
+        CHECK(process == nullptr);
+        other->ended = true;
+        CHECK_EQ(PsLookupProcessByProcessId(handle(other->id), &process), STATUS_INVALID_CID);
+        world.faults->set("PsLookupProcessByProcessId", 0, 1);
+        CHECK_EQ(PsLookupProcessByProcessId(PsGetCurrentProcessId(), &process), STATUS_INVALID_CID);
+    }));
+    CHECK(stopped_on(with([](World &world) { PsGetProcessId(reinterpret_cast<PEPROCESS>(&world)); }),
+                     "OBJECT is not a process"));
+}
+
 TEST(random_numbers_follow_from_their_seed) {
     CHECK(clean([](World &) {
         ULONG one = 7, other = 7, zero = 0;

@@ -118,6 +118,7 @@ constexpr auto FALLIBLE = std::to_array<Fallible>({
     {"MmMapLockedPagesSpecifyCache", {}},
     {"ObReferenceObjectByHandle", {S(STATUS_ACCESS_DENIED), S(STATUS_INVALID_HANDLE), S(STATUS_OBJECT_TYPE_MISMATCH)}},
     {"PsCreateSystemThread", {S(STATUS_INSUFFICIENT_RESOURCES)}},
+    {"PsLookupProcessByProcessId", {S(STATUS_INVALID_CID)}},
     {"PsLookupThreadByThreadId", {S(STATUS_INVALID_PARAMETER)}},
     {"RtlAnsiStringToUnicodeString", {S(STATUS_NO_MEMORY)}},
     {"RtlDowncaseUnicodeString", {S(STATUS_NO_MEMORY)}},

@@ -2,6 +2,7 @@
 //
 // This module provides: World (world.hpp): its parts, its clock, its end.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -232,6 +233,10 @@ Process *World::process_by_id(uint64_t id) {
         }
     }
     return nullptr;
+}
+bool World::is_process(const void *object) {
+    return object == &impl_->system || object == &impl_->client ||
+           std::ranges::any_of(impl_->more, [object](const auto &process) { return process.get() == object; });
 }
 std::string World::report_json() {
     std::string json = impl_->report.json(options.seed, waiting_for_storage);

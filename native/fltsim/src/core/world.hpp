@@ -253,8 +253,10 @@ class World {
     Process *client_process(); ///< the one that host threads act for at first
     /// One more client process. Model lock held; lives as long as the world.
     Process *make_process(std::string name);
-    /// Null when there is none (any more). Model lock held.
+    /// A client process. Null when there is none. Model lock held.
     Process *process_by_id(uint64_t id);
+    /// Whether `object` (a PVOID that the driver passed) is a process of this world. Model lock held.
+    bool is_process(const void *object);
 
     std::unique_ptr<Scheduler> scheduler;
     std::unique_ptr<HandleTable> handles;

@@ -44,10 +44,6 @@ Thread &checked_thread(const char *api, PETHREAD thread) {
     return *reinterpret_cast<Thread *>(thread);
 }
 
-bool is_process(const void *object) {
-    return object == world().system_process() || object == world().client_process();
-}
-
 bool looks_like_file(const void *object) {
     const auto *file = static_cast<const FILE_OBJECT *>(object);
     return file->Type == IO_TYPE_FILE && static_cast<size_t>(file->Size) == sizeof(FILE_OBJECT);
@@ -106,7 +102,7 @@ FLTSIM_KERNEL HANDLE NTAPI PsGetThreadProcessId(PETHREAD Thread) {
 /// IRQL <= DISPATCH_LEVEL.
 FLTSIM_KERNEL HANDLE NTAPI PsGetProcessId(PEPROCESS Process) {
     KernelCall call("PsGetProcessId", DISPATCH_LEVEL);
-    if (!is_process(Process)) {
+    if (!world().is_process(Process)) {
         bugcheck("OBJECT is not a process", "PsGetProcessId", "pass a PEPROCESS");
     }
     return id_handle(reinterpret_cast<fltsim::Process *>(Process)->id);
@@ -128,6 +124,24 @@ FLTSIM_KERNEL NTSTATUS NTAPI PsLookupThreadByThreadId(HANDLE ThreadId, PETHREAD 
         return STATUS_INVALID_PARAMETER;
     }
     *Thread = native(*found);
+    return STATUS_SUCCESS;
+}
+
+/// IRQL <= APC_LEVEL. The process is referenced. STATUS_INVALID_CID when there is none with this id (any more).
+FLTSIM_KERNEL NTSTATUS NTAPI PsLookupProcessByProcessId(HANDLE ProcessId, PEPROCESS *Process) {
+    constexpr const char *kApi = "PsLookupProcessByProcessId";
+    KernelCall call(kApi, APC_LEVEL);
+    *Process = nullptr;
+    if (const auto failure = failing(kApi)) {
+        return *failure;
+    }
+    const auto id = reinterpret_cast<uintptr_t>(ProcessId);
+    fltsim::Process *const system = world().system_process();
+    fltsim::Process *const found = id == system->id ? system : world().process_by_id(id);
+    if (found == nullptr || found->ended) {
+        return STATUS_INVALID_CID;
+    }
+    *Process = native(found);
     return STATUS_SUCCESS;
 }
 
@@ -248,7 +262,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MAS
         static_cast<Thread *>(Object)->reference();
         return STATUS_SUCCESS;
     }
-    if (is_process(Object) || !looks_like_file(Object)) {
+    if (world().is_process(Object) || !looks_like_file(Object)) {
         unmodelled(kApi, "objects other than threads and files");
     }
     if (ObjectType != nullptr && ObjectType != &file_type) {
@@ -266,7 +280,7 @@ FLTSIM_KERNEL LONG_PTR NTAPI ObfReferenceObject(PVOID Object) {
     }
     if (world().is_thread(Object)) {
         static_cast<Thread *>(Object)->reference();
-    } else if (!is_process(Object)) {
+    } else if (!world().is_process(Object)) {
         if (!looks_like_file(Object)) {
             bugcheck("OBJECT of a kind that the model does not know", "ObfReferenceObject",
                      "threads, processes and file objects are modelled");
@@ -286,7 +300,7 @@ FLTSIM_KERNEL LONG_PTR NTAPI ObfDereferenceObject(PVOID Object) {
         static_cast<Thread *>(Object)->dereference();
         return 0;
     }
-    if (is_process(Object)) {
+    if (world().is_process(Object)) {
         return 0;
     }
     auto &all = ke::world_state().references;
