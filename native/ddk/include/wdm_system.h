@@ -49,6 +49,11 @@ BOOLEAN NTAPI PsGetVersion(_Out_opt_ PULONG MajorVersion, _Out_opt_ PULONG Minor
 /// IRQL <= APC_LEVEL. The process is referenced. The result must be looked at.
 NTSTATUS NTAPI PsLookupProcessByProcessId(_In_ HANDLE ProcessId, _Out_ PEPROCESS *Process);
 
+typedef void(NTAPI *PCREATE_PROCESS_NOTIFY_ROUTINE)(_In_ HANDLE ParentId, _In_ HANDLE ProcessId, _In_ BOOLEAN Create);
+
+/// IRQL <= PASSIVE_LEVEL.
+NTSTATUS NTAPI PsSetCreateProcessNotifyRoutine(_In_ PCREATE_PROCESS_NOTIFY_ROUTINE NotifyRoutine, _In_ BOOLEAN Remove);
+
 /// IRQL <= DISPATCH_LEVEL.
 KPROCESSOR_MODE NTAPI ExGetPreviousMode(VOID);
 

@@ -120,6 +120,7 @@ constexpr auto FALLIBLE = std::to_array<Fallible>({
     {"PsCreateSystemThread", {S(STATUS_INSUFFICIENT_RESOURCES)}},
     {"PsLookupProcessByProcessId", {S(STATUS_INVALID_CID)}},
     {"PsLookupThreadByThreadId", {S(STATUS_INVALID_PARAMETER)}},
+    {"PsSetCreateProcessNotifyRoutine", {S(STATUS_INVALID_PARAMETER)}},
     {"RtlAnsiStringToUnicodeString", {S(STATUS_NO_MEMORY)}},
     {"RtlDowncaseUnicodeString", {S(STATUS_NO_MEMORY)}},
     {"RtlStringFromGUID", {S(STATUS_NO_MEMORY)}},

@@ -52,6 +52,7 @@ struct Process {
     bool system = false;
     bool terminating = false; ///< its threads end, then its handles are closed [SEQ-24]
     bool ended = false;
+    Process *parent = nullptr; ///< that made it; null: it was there from the start
 };
 
 /// A simulated thread (ETHREAD): PETHREAD and PKTHREAD values are Thread pointers. Owned by the scheduler, reference-counted

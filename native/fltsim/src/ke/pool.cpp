@@ -9,6 +9,7 @@
 
 #include "core/fill.hpp"
 #include "io/io_manager.hpp"
+#include "ke/process_notify.hpp"
 #include "ke/state.hpp"
 #include "ke/trace.hpp"
 #include "ke/threads.hpp"
@@ -293,6 +294,7 @@ void release(const char *api, void *block, uint32_t tag, Origin origin) {
 void report_leaks() {
     ke::check_no_system_threads();
     ke::trace().check_none_registered();
+    ke::check_no_process_notify();
     world().wdf->image_unloaded();
     ke::WorldState &state = ke::world_state();
     for (const auto &[object, references] : state.references) {

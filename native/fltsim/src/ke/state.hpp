@@ -41,6 +41,7 @@ struct ThreadState {
     std::vector<uint32_t> seh_driver_depth; ///< Thread::driver_depth at which each active __try was entered
     uint32_t guarded_regions = 0; ///< entered; each is a critical region as well
     void *exit_jump = nullptr; ///< sigjmp_buf of a system thread's start: where PsTerminateSystemThread goes
+    uint32_t in_process_notify = 0; ///< process notify routines that it is in
 };
 
 /// References that the driver holds by pointer on one file object. Together they are one reference of the file object's own count.
@@ -80,6 +81,13 @@ struct GenericTable {
     std::string broken; ///< what was done to it that the next call finds
 };
 
+/// A routine of PsSetCreateProcessNotifyRoutine.
+struct ProcessNotify {
+    PCREATE_PROCESS_NOTIFY_ROUTINE routine = nullptr;
+    uint32_t running = 0; ///< in how many threads it runs
+    bool leaving = false; ///< removed, as soon as it runs nowhere
+};
+
 struct WorldState {
     WorldState();
     ~WorldState();
@@ -92,6 +100,7 @@ struct WorldState {
     std::map<const void *, const void *> table_elements; ///< memory of an element, its table
     std::vector<Thread *> system_threads; ///< made by PsCreateSystemThread and not ended
     std::unique_ptr<Trace> trace;
+    std::vector<ProcessNotify> process_notify; ///< in the order of registration
 };
 
 /// A kernel timeout (negative: relative, else system time; 100 ns) as interrupt time.

@@ -3,12 +3,13 @@
 // This module provides: client processes and their end [SEQ-24], handles of another process, the file server in System (fltsim.h), DuplicateHandle and
 // GetCurrentProcess.
 //
-//      running -> terminating: threads are terminated, what they wait for is cancelled -> (no operation of theirs is on its way) handles closed, each
+//      running -> terminating: threads are terminated, what they wait for is cancelled -> (no operation of theirs is on its way) process notify routines called -> handles closed, each
 //      as by CloseHandle -> views unmapped -> ended
 
 #include "fltsim.h"
 
 #include "flt/filter_manager.hpp"
+#include "ke/process_notify.hpp"
 #include "user/entry.hpp"
 #include "user/event.hpp"
 
@@ -33,6 +34,7 @@ void terminate_threads(World &w, const Process &process) {
 void exit_process(World &w, Process &process) {
     terminate_threads(w, process);
     w.block(&process, [&] { return w.io->outstanding_of(process) == 0 || w.ending(); });
+    ke::notify_of_process(process.parent != nullptr ? *process.parent : *w.system_process(), process, false);
     w.handles->close_all_of(process);
     w.io->unmap_views_of(process);
     process.ended = true;
@@ -60,7 +62,9 @@ extern "C" {
 
 int FltSimCreateProcess(FLTSIM_WORLD World, uint32_t *ProcessId) {
     return ProcessId == nullptr ? -1 : in_world(World, "NtCreateUserProcess", [&](fltsim::World &w) {
-        const Process *made = w.make_process("client");
+        Process *made = w.make_process("client");
+        made->parent = executing().process;
+        ke::notify_of_process(*made->parent, *made, true);
         *ProcessId = static_cast<uint32_t>(made->id);
         return true;
     });
