@@ -40,6 +40,8 @@ const drivers: readonly TestDriver[] = [
   { name: 'keeper-frees', source: 'keeper.c', compile: ['-DFREES'] },
   { name: 'passthrough', source: 'passthrough.c' },
   { name: 'pender', source: 'pender.c' },
+  { name: 'delayer', source: 'delayer.c' },
+  { name: 'delayer-forgets', source: 'delayer.c', compile: ['-DFORGETS'] },
   { name: 'swapper', source: 'swapper.c' },
   { name: 'swapper-frees', source: 'swapper.c', compile: ['-DFREES'] },
   { name: 'unmodelled', source: 'unmodelled.c' },

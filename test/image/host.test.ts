@@ -134,6 +134,28 @@ test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
 )
 
 test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
+  'a filter that delays operations by timers, DPCs and workers, and counts under a mutex: %j',
+  (args: string[]) => {
+    const { status, stdout } = host(image('delayer'), '--json', ...args)
+    expect(status).toBe(0)
+    const document = JSON.parse(stdout) as { readonly history: readonly string[] }
+    expect(document).toMatchObject({ ok: true, leaks: [] })
+    const said = /delayer: (\d+) ticks, (\d+) delayed, mutex (\d+)/.exec(document.history.join('\n'))
+    const [, ticks, delayed, mutex] = said ?? []
+    expect(Number(ticks)).toBeGreaterThan(0)
+    expect(Number(delayed)).toBeGreaterThan(20)
+    expect(mutex).toBe('1')
+  },
+)
+
+test('a timer that ticks on when its driver is unloaded stops the model', () => {
+  const { status, stderr } = host(image('delayer-forgets'))
+  expect(status).toBe(6)
+  expect(stderr).toContain('TIMER_OR_DPC_INVALID')
+  expect(stderr).toContain('1 timer(s) of the driver are set')
+})
+
+test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
   'a filter with tables, lists, resources, work items, cancel routines and parameters keeps the score: %j',
   (args: string[]) => {
     const { status, stdout } = host(image('keeper'), '--json', ...args)
@@ -172,7 +194,7 @@ test('what is imported and not modelled is all named, and nothing runs', () => {
   expect(stdout).toBe('')
   expect(stderr).toContain('UNMODELLED')
   expect(stderr).toContain('FLTMGR.SYS!FltQueryQuotaInformationFile')
-  expect(stderr).toContain('ntoskrnl.exe!KeInitializeTimer')
+  expect(stderr).toContain('ntoskrnl.exe!KeSetTargetProcessorDpc')
 })
 
 test('a mistake stops the model and is located in the image', () => {

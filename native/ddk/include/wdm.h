@@ -14,5 +14,6 @@
 #include "wdm_inline.h"
 #include "wdm_locks.h"
 #include "wdm_mdl.h"
+#include "wdm_timer.h"
 #include "wdm_trace.h"
 #include "seh.h"

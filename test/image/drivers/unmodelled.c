@@ -10,13 +10,13 @@ DRIVER_INITIALIZE FxDriverEntry;
 NTSTATUS NTAPI FltQueryQuotaInformationFile(PVOID Instance, PVOID FileObject, PVOID Buffer, ULONG Length,
                                             BOOLEAN ReturnSingleEntry, PVOID SidList, ULONG SidListLength,
                                             PVOID StartSid, BOOLEAN RestartScan, PULONG LengthReturned);
-VOID NTAPI KeInitializeTimer(PVOID Timer);
+VOID NTAPI KeSetTargetProcessorDpc(PVOID Dpc, CHAR Number);
 
 NTSTATUS NTAPI FxDriverEntry(_In_ struct _DRIVER_OBJECT *DriverObject, _In_ PUNICODE_STRING RegistryPath) {
     ULONG64 Space[16];
 
     UNREFERENCED_PARAMETER(DriverObject);
     UNREFERENCED_PARAMETER(RegistryPath);
-    KeInitializeTimer(Space);
+    KeSetTargetProcessorDpc(Space, 0);
     return FltQueryQuotaInformationFile(NULL, NULL, Space, 0, FALSE, NULL, 0, NULL, FALSE, NULL);
 }

@@ -4,19 +4,15 @@
 #include <vector>
 
 #include "core/handles.hpp"
+#include "kernel_thread.hpp"
 #include "world_fixture.hpp"
 
 using namespace fltsim;
+using check::relative_ms;
 using check::report_of;
 using check::stopped_on;
 
 namespace {
-
-LARGE_INTEGER relative_ms(LONGLONG ms) {
-    LARGE_INTEGER time{};
-    time.QuadPart = -ms * 10'000;
-    return time;
-}
 
 NTSTATUS wait(void *object, LONGLONG ms) {
     LARGE_INTEGER timeout = relative_ms(ms);

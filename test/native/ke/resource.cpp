@@ -6,49 +6,19 @@
 #include <vector>
 
 #include "ke/pool.hpp"
+#include "kernel_thread.hpp"
 #include "world_fixture.hpp"
 
 using namespace fltsim;
+using check::Body;
 using check::report_of;
+using check::sleep_ms;
+using check::Started;
 using check::stopped_on;
 
 namespace {
 
 constexpr ULONG TAG = 0x73655230;
-
-using Body = std::function<void()>;
-
-void NTAPI run_body(PVOID context) {
-    (*static_cast<Body *>(context))();
-}
-
-/// A system thread that is waited for when this goes. `body` outlives it.
-class Started {
-  public:
-    explicit Started(Body &body) {
-        HANDLE handle = nullptr;
-        CHECK_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr, run_body, &body),
-                 STATUS_SUCCESS);
-        CHECK_EQ(ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, &thread_, nullptr),
-                 STATUS_SUCCESS);
-        CHECK_EQ(ZwClose(handle), STATUS_SUCCESS);
-    }
-    Started(const Started &) = delete;
-    Started &operator=(const Started &) = delete;
-    ~Started() {
-        KeWaitForSingleObject(thread_, Executive, KernelMode, FALSE, nullptr);
-        ObfDereferenceObject(thread_);
-    }
-
-  private:
-    PVOID thread_ = nullptr;
-};
-
-void sleep_ms(LONGLONG ms) {
-    LARGE_INTEGER interval{};
-    interval.QuadPart = -ms * 10'000;
-    KeDelayExecutionThread(KernelMode, FALSE, &interval);
-}
 
 /// A world in which `fn` has a resource and is in a critical region.
 std::string with(const std::function<void(ERESOURCE &)> &fn, uint64_t seed = 1) {

@@ -1,16 +1,83 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: events, semaphores and waiting. The objects live in the driver's memory with their real layout; who waits for them
-// is kept here.
+// This module provides: events, semaphores and mutexes, and what all dispatcher objects have in common (dispatcher.hpp).
 //
-// A set event or a released semaphore satisfies its waiters at once, as the kernel does: a waiter that is satisfied and has not run yet
-// keeps its success even when the event is reset meanwhile. A wait for a thread looks at the thread itself.
+// A signalled object satisfies its waiters at once, as the kernel does: a waiter that is satisfied and has not run yet
+// keeps its success even when the event is reset meanwhile.
+
+#include "ke/dispatcher.hpp"
+
 #include <algorithm>
 #include <string>
 
-#include "ke/state.hpp"
+namespace fltsim::ke {
 
-uint64_t fltsim::ke::deadline_of(int64_t timeout_100ns) {
+namespace {
+
+constexpr UCHAR words(size_t bytes) {
+    return static_cast<UCHAR>(bytes / sizeof(LONG));
+}
+
+/// What an initialised object of a type has in Header.Size; 0: there is no such type.
+UCHAR size_of_type(UCHAR type) {
+    switch (type) {
+    case TYPE_NOTIFICATION_EVENT:
+    case TYPE_SYNCHRONIZATION_EVENT:
+        return words(sizeof(KEVENT));
+    case TYPE_MUTEX:
+        return words(sizeof(KMUTEX));
+    case TYPE_SEMAPHORE:
+        return words(sizeof(KSEMAPHORE));
+    case TYPE_NOTIFICATION_TIMER:
+    case TYPE_SYNCHRONIZATION_TIMER:
+        return words(sizeof(KTIMER));
+    default:
+        return 0;
+    }
+}
+
+const char *name_of_type(UCHAR type) {
+    switch (type) {
+    case TYPE_MUTEX:
+        return "a mutex";
+    case TYPE_SEMAPHORE:
+        return "a semaphore";
+    case TYPE_NOTIFICATION_TIMER:
+    case TYPE_SYNCHRONIZATION_TIMER:
+        return "a timer";
+    default:
+        return "an event";
+    }
+}
+
+bool plausible(const DISPATCHER_HEADER &header) {
+    // The model links no waiter in, so the list of an initialised object always refers to itself; a copied or moved object's does not.
+    if (header.WaitListHead.Flink != &header.WaitListHead || header.WaitListHead.Blink != &header.WaitListHead) {
+        return false;
+    }
+    return header.Size != 0 && header.Size == size_of_type(header.Type);
+}
+
+void take(DISPATCHER_HEADER &header, Thread &thread) {
+    switch (header.Type) {
+    case TYPE_NOTIFICATION_EVENT:
+    case TYPE_NOTIFICATION_TIMER:
+        break;
+    case TYPE_MUTEX:
+        if (--header.SignalState == 0) {
+            CONTAINING_RECORD(&header, KMUTEX, Header)->OwnerThread = reinterpret_cast<struct _KTHREAD *>(&thread);
+            ++thread.kernel_apc_disable;
+        }
+        break;
+    default:
+        --header.SignalState;
+        break;
+    }
+}
+
+} // namespace
+
+uint64_t deadline_of(int64_t timeout_100ns) {
     const uint64_t now = world().interrupt_time_100ns();
     if (timeout_100ns <= 0) {
         // Negated as unsigned: the most negative value has no positive counterpart.
@@ -22,28 +89,7 @@ uint64_t fltsim::ke::deadline_of(int64_t timeout_100ns) {
     return due > system_now ? now + (due - system_now) : now;
 }
 
-using namespace fltsim;
-
-namespace {
-
-constexpr UCHAR TYPE_NOTIFICATION_EVENT = 0;
-constexpr UCHAR TYPE_SYNCHRONIZATION_EVENT = 1;
-constexpr UCHAR TYPE_SEMAPHORE = 5;
-constexpr UCHAR SIZE_EVENT = sizeof(KEVENT) / sizeof(LONG);
-constexpr UCHAR SIZE_SEMAPHORE = sizeof(KSEMAPHORE) / sizeof(LONG);
-
-bool plausible(const DISPATCHER_HEADER &header) {
-    // The model links no waiter in, so the list of an initialised object always refers to itself; a copied or moved object's does not.
-    if (header.WaitListHead.Flink != &header.WaitListHead || header.WaitListHead.Blink != &header.WaitListHead) {
-        return false;
-    }
-    if (header.Type == TYPE_NOTIFICATION_EVENT || header.Type == TYPE_SYNCHRONIZATION_EVENT) {
-        return header.Size == SIZE_EVENT;
-    }
-    return header.Type == TYPE_SEMAPHORE && header.Size == SIZE_SEMAPHORE;
-}
-
-DISPATCHER_HEADER &checked(const char *api, void *object) {
+DISPATCHER_HEADER &dispatcher_object(const char *api, void *object) {
     if (object == nullptr) {
         bugcheck("WAIT object is null", api, "pass an initialised object");
     }
@@ -55,71 +101,106 @@ DISPATCHER_HEADER &checked(const char *api, void *object) {
     return header;
 }
 
-DISPATCHER_HEADER &checked_event(const char *api, PRKEVENT event) {
-    DISPATCHER_HEADER &header = checked(api, event);
-    if (header.Type == TYPE_SEMAPHORE) {
-        bugcheck("WAIT object has another type", api, "a semaphore is not an event");
+DISPATCHER_HEADER &dispatcher_object(const char *api, void *object, UCHAR type, UCHAR other_type) {
+    DISPATCHER_HEADER &header = dispatcher_object(api, object);
+    if (header.Type != type && header.Type != other_type) {
+        bugcheck("WAIT object has another type", api,
+                 std::string("it is ") + name_of_type(header.Type) + ", not " + name_of_type(type));
     }
     return header;
 }
 
-void initialise(DISPATCHER_HEADER &header, UCHAR type, UCHAR size, LONG state) {
+void initialise(const char *api, DISPATCHER_HEADER &header, UCHAR type, LONG state) {
+    if (world_state().waiters.contains(&header)) {
+        bugcheck("WAIT object initialised again while a thread waits for it", api, "end the waits first");
+    }
     header.LockNV = 0;
     header.Type = type;
-    header.Size = size;
+    header.Size = size_of_type(type);
     header.SignalState = state;
     header.WaitListHead.Flink = &header.WaitListHead;
     header.WaitListHead.Blink = &header.WaitListHead;
 }
 
-/// Gives signals to waiters, as many as the object's state and type allow.
+bool Waiter::signalled(size_t object) const {
+    if (threads[object] != nullptr) {
+        return threads[object]->ended;
+    }
+    const DISPATCHER_HEADER &header = *objects[object];
+    return header.SignalState > 0 ||
+           (header.Type == TYPE_MUTEX &&
+            CONTAINING_RECORD(&header, KMUTEX, Header)->OwnerThread == reinterpret_cast<struct _KTHREAD *>(&thread));
+}
+
+bool Waiter::try_satisfy() {
+    size_t first = objects.size(); // that is signalled
+    size_t count = 0;
+    for (size_t object = objects.size(); object-- > 0;) {
+        if (signalled(object)) {
+            first = object;
+            ++count;
+        }
+    }
+    if (count < (all ? objects.size() : 1)) {
+        return false;
+    }
+    index = first;
+    for (size_t object = first; object < (all ? objects.size() : first + 1); ++object) {
+        if (threads[object] == nullptr) {
+            take(*objects[object], thread);
+        }
+    }
+    return satisfied = true;
+}
+
+void Waiter::enlist() {
+    for (const DISPATCHER_HEADER *object : objects) {
+        if (object != nullptr) {
+            world_state().waiters[object].push_back(this);
+        }
+    }
+}
+
+void Waiter::leave() {
+    auto &waiters = world_state().waiters;
+    for (const DISPATCHER_HEADER *object : objects) {
+        const auto found = waiters.find(object);
+        if (found != waiters.end()) {
+            std::erase(found->second, this);
+            if (found->second.empty()) {
+                waiters.erase(found);
+            }
+        }
+    }
+}
+
 void satisfy(DISPATCHER_HEADER &header) {
-    auto &all = ke::world_state().waiters;
-    const auto found = all.find(&header);
-    if (found == all.end()) {
+    const auto &waiters = world_state().waiters;
+    const auto found = waiters.find(&header);
+    if (found == waiters.end()) {
         return;
     }
-    auto &waiters = found->second;
-    while (header.SignalState > 0 && !waiters.empty()) {
-        ke::Waiter *waiter = waiters.front();
-        waiters.pop_front();
-        waiter->satisfied = true;
-        if (header.Type != TYPE_NOTIFICATION_EVENT) {
-            --header.SignalState;
+    const std::deque<Waiter *> waiting = found->second; // those that are satisfied leave it
+    for (Waiter *waiter : waiting) {
+        if (header.SignalState <= 0) {
+            return;
         }
-        world().wake(waiter);
-    }
-    if (waiters.empty()) {
-        all.erase(found);
-    }
-}
-
-void forget_waiter(const void *object, ke::Waiter *waiter) {
-    auto &all = ke::world_state().waiters;
-    const auto found = all.find(object);
-    if (found != all.end()) {
-        std::erase(found->second, waiter);
-        if (found->second.empty()) {
-            all.erase(found);
+        if (!waiter->satisfied && waiter->try_satisfy()) {
+            waiter->leave();
+            world().wake(waiter->channel);
         }
     }
 }
 
-bool ended_by_termination(KPROCESSOR_MODE mode) {
-    return mode == UserMode && current_thread().terminating;
-}
+} // namespace fltsim::ke
 
-NTSTATUS wait_for(const void *channel, const std::function<bool()> &ready, KPROCESSOR_MODE mode,
-                  PLARGE_INTEGER timeout) {
-    std::optional<uint64_t> deadline;
-    if (timeout != nullptr) {
-        deadline = ke::deadline_of(timeout->QuadPart);
-    }
-    world().block(channel, [&] { return ready() || ended_by_termination(mode); }, deadline);
-    if (ready()) {
-        return STATUS_SUCCESS;
-    }
-    return ended_by_termination(mode) ? STATUS_USER_APC : STATUS_TIMEOUT;
+using namespace fltsim;
+using namespace fltsim::ke;
+
+namespace {
+
+DISPATCHER_HEADER &checked_event(const char *api, PRKEVENT event) {
+    return dispatcher_object(api, event, TYPE_NOTIFICATION_EVENT, TYPE_SYNCHRONIZATION_EVENT);
 }
 
 } // namespace
@@ -131,10 +212,7 @@ FLTSIM_KERNEL_OF_HEADERS void NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE
         bugcheck("WAIT object type", "KeInitializeEvent",
                  "type " + std::to_string(Type) + " is neither notification nor synchronization");
     }
-    if (ke::world_state().waiters.contains(&Event->Header)) {
-        bugcheck("WAIT object initialised again while a thread waits for it", "KeInitializeEvent", "use KeResetEvent");
-    }
-    initialise(Event->Header, static_cast<UCHAR>(Type), SIZE_EVENT, State != FALSE ? 1 : 0);
+    initialise("KeInitializeEvent", Event->Header, static_cast<UCHAR>(Type), State != FALSE ? 1 : 0);
 }
 
 /// IRQL <= DISPATCH_LEVEL with Wait FALSE (TRUE is not modelled). Returns the previous state.
@@ -179,11 +257,7 @@ FLTSIM_KERNEL void NTAPI KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Coun
                  "count " + std::to_string(Count) + ", limit " + std::to_string(Limit) +
                      ": 0 <= count <= limit and 0 < limit are needed");
     }
-    if (ke::world_state().waiters.contains(&Semaphore->Header)) {
-        bugcheck("WAIT object initialised again while a thread waits for it", "KeInitializeSemaphore",
-                 "end the waits first");
-    }
-    initialise(Semaphore->Header, TYPE_SEMAPHORE, SIZE_SEMAPHORE, Count);
+    initialise("KeInitializeSemaphore", Semaphore->Header, TYPE_SEMAPHORE, Count);
     Semaphore->Limit = Limit;
 }
 
@@ -195,10 +269,7 @@ FLTSIM_KERNEL LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY In
     if (Wait != FALSE) {
         unmodelled("KeReleaseSemaphore", "Wait = TRUE");
     }
-    DISPATCHER_HEADER &header = checked("KeReleaseSemaphore", Semaphore);
-    if (header.Type != TYPE_SEMAPHORE) {
-        bugcheck("WAIT object has another type", "KeReleaseSemaphore", "an event is not a semaphore");
-    }
+    DISPATCHER_HEADER &header = dispatcher_object("KeReleaseSemaphore", Semaphore, TYPE_SEMAPHORE, TYPE_SEMAPHORE);
     const LONG before = header.SignalState;
     if (Adjustment <= 0 || Adjustment > Semaphore->Limit - before) {
         bugcheck("STATUS_SEMAPHORE_LIMIT_EXCEEDED", "KeReleaseSemaphore",
@@ -210,52 +281,51 @@ FLTSIM_KERNEL LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY In
     return before;
 }
 
-/// IRQL <= APC_LEVEL; with a timeout of 0 <= DISPATCH_LEVEL. Timeout in 100 ns: null for ever, negative relative, positive system time.
-/// STATUS_SUCCESS, STATUS_TIMEOUT, or STATUS_USER_APC when a user-mode wait ends because its thread is being terminated.
-FLTSIM_KERNEL NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE WaitMode,
-                                                   BOOLEAN Alertable, PLARGE_INTEGER Timeout) {
-    const bool may_wait = Timeout == nullptr || Timeout->QuadPart != 0;
-    KernelCall call("KeWaitForSingleObject", may_wait ? APC_LEVEL : DISPATCH_LEVEL);
-    if (Object != nullptr && world().is_thread(Object)) {
-        const Thread *thread = static_cast<const Thread *>(Object);
-        if (thread == &current_thread() && Timeout == nullptr) {
-            bugcheck("WAIT of a thread for its own end", "KeWaitForSingleObject", "it never comes");
-        }
-        if (!may_wait) {
-            return thread->ended ? STATUS_SUCCESS : STATUS_TIMEOUT;
-        }
-        return wait_for(thread, [thread] { return thread->ended; }, WaitMode, Timeout);
-    }
-    if (Object == world().system_process() || Object == world().client_process()) {
-        unmodelled("KeWaitForSingleObject", "a process");
-    }
-    DISPATCHER_HEADER &header = checked("KeWaitForSingleObject", Object);
-    if (header.SignalState > 0) {
-        if (header.Type != TYPE_NOTIFICATION_EVENT) {
-            --header.SignalState;
-        }
-        return STATUS_SUCCESS;
-    }
-    if (!may_wait) {
-        return STATUS_TIMEOUT;
-    }
-    ke::Waiter waiter;
-    ke::world_state().waiters[&header].push_back(&waiter);
-    const NTSTATUS status = wait_for(&waiter, [&waiter] { return waiter.satisfied; }, WaitMode, Timeout);
-    if (!waiter.satisfied) {
-        forget_waiter(&header, &waiter);
-    }
-    return status;
+/// IRQL <= DISPATCH_LEVEL. Returns the count.
+FLTSIM_KERNEL LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore) {
+    KernelCall call("KeReadStateSemaphore", DISPATCH_LEVEL);
+    return dispatcher_object("KeReadStateSemaphore", Semaphore, TYPE_SEMAPHORE, TYPE_SEMAPHORE).SignalState;
 }
 
-/// IRQL <= APC_LEVEL. Interval in 100 ns: negative relative, positive system time.
-FLTSIM_KERNEL NTSTATUS NTAPI KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable,
-                                                    PLARGE_INTEGER Interval) {
-    KernelCall call("KeDelayExecutionThread", APC_LEVEL);
-    if (Interval == nullptr) {
-        bugcheck("WAIT interval is null", "KeDelayExecutionThread", "pass an interval");
+/// Any IRQL. Level is reserved: 0.
+FLTSIM_KERNEL void NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level) {
+    KernelCall call("KeInitializeMutex", HIGH_LEVEL);
+    initialise("KeInitializeMutex", Mutex->Header, TYPE_MUTEX, 1);
+    Mutex->MutantListEntry = {};
+    Mutex->OwnerThread = nullptr;
+    Mutex->Abandoned = FALSE;
+    Mutex->ApcDisable = 1;
+}
+
+/// IRQL <= APC_LEVEL, by the owner, with Wait FALSE (TRUE is not modelled). Another thread gets STATUS_MUTANT_NOT_OWNED raised, which nobody catches at
+/// that place: the world stops. An owner's normal kernel APCs are off from the first acquisition to the last release. Returns the state before.
+FLTSIM_KERNEL LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait) {
+    constexpr const char *kApi = "KeReleaseMutex";
+    KernelCall call(kApi, APC_LEVEL);
+    if (Wait != FALSE) {
+        unmodelled(kApi, "Wait = TRUE");
     }
-    ke::Waiter waiter;
-    const NTSTATUS status = wait_for(&waiter, [] { return false; }, WaitMode, Interval);
-    return status == STATUS_TIMEOUT ? STATUS_SUCCESS : status;
+    DISPATCHER_HEADER &header = dispatcher_object(kApi, Mutex, TYPE_MUTEX, TYPE_MUTEX);
+    Thread &self = current_thread();
+    if (Mutex->OwnerThread != reinterpret_cast<struct _KTHREAD *>(&self)) {
+        bugcheck("STATUS_MUTANT_NOT_OWNED", kApi,
+                 Mutex->OwnerThread == nullptr ? "nobody owns it" : "another thread owns it");
+    }
+    const LONG before = header.SignalState++;
+    if (header.SignalState == 1) {
+        if (self.kernel_apc_disable == 0) {
+            bugcheck("CRITICAL_REGION left without being entered", kApi,
+                     "the mutex entered one when it was acquired, and the region was left before");
+        }
+        --self.kernel_apc_disable;
+        Mutex->OwnerThread = nullptr;
+        satisfy(header);
+    }
+    return before;
+}
+
+/// IRQL <= DISPATCH_LEVEL. 1: free.
+FLTSIM_KERNEL LONG NTAPI KeReadStateMutex(PRKMUTEX Mutex) {
+    KernelCall call("KeReadStateMutex", DISPATCH_LEVEL);
+    return dispatcher_object("KeReadStateMutex", Mutex, TYPE_MUTEX, TYPE_MUTEX).SignalState;
 }

@@ -202,6 +202,7 @@ void Pool::release(const char *api, void *user, uint32_t tag, Origin origin) {
     check_guards(api, static_cast<unsigned char *>(user), block);
     ke::check_no_resource(api, user, block.bytes);
     ke::check_no_lookaside(api, user, block.bytes);
+    ke::check_no_timer(api, user, block.bytes);
     ke::note_freed_tables(user, block.bytes);
     std::memset(user, FILL_FREED, block.bytes);
     ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);
@@ -293,6 +294,7 @@ void release(const char *api, void *block, uint32_t tag, Origin origin) {
 
 void report_leaks() {
     ke::check_no_system_threads();
+    ke::check_no_timers();
     ke::trace().check_none_registered();
     ke::check_no_process_notify();
     world().wdf->image_unloaded();

@@ -50,9 +50,12 @@ struct PointerReferences {
     uint64_t count = 0;
 };
 
-/// A thread that waits for an event or a semaphore. On that thread's stack; it is its own wake channel.
-struct Waiter {
-    bool satisfied = false;
+struct Waiter; // dispatcher.hpp
+
+/// A timer that is set, until it expires for the last time or is cancelled.
+struct Timer {
+    uint64_t serial = 0; ///< of this setting
+    uint64_t due_100ns = 0; ///< interrupt time
 };
 
 /// A thread that waits for an ERESOURCE. On that thread's stack; it is its own wake channel.
@@ -94,6 +97,10 @@ struct WorldState {
     std::unique_ptr<pool::Pool> pool;
     std::map<const void *, PointerReferences> references; ///< by PFILE_OBJECT
     std::map<const void *, std::deque<Waiter *>> waiters; ///< by object, first come first
+    std::map<const void *, Timer> timers; ///< by PKTIMER
+    std::map<const void *, uint64_t> dpcs; ///< by PKDPC: those that are queued, and the serial number of that
+    std::set<uint64_t> dpcs_under_way; ///< serial numbers: not removed, and the routine has not returned
+    uint64_t last_serial = 0;
     std::map<const void *, Resource> resources; ///< by PERESOURCE
     std::set<const void *> lookasides; ///< by PGENERAL_LOOKASIDE: those that were initialised and not deleted
     std::map<const void *, GenericTable> tables; ///< by PRTL_GENERIC_TABLE or PRTL_AVL_TABLE
@@ -113,6 +120,11 @@ void report_resource_leaks();
 /// The same for lookaside lists.
 void check_no_lookaside(const char *api, const void *memory, size_t bytes);
 void report_lookaside_leaks();
+
+/// The same for timers that are set and DPCs that are queued.
+void check_no_timer(const char *api, const void *memory, size_t bytes);
+/// For when the last driver's image is unloaded: stops the world when there is one, or a DPC's routine runs.
+void check_no_timers();
 
 /// Forgets the generic tables in memory that is freed. One whose element is freed is broken: the next call that uses it stops the world.
 void note_freed_tables(const void *memory, size_t bytes);
