@@ -138,6 +138,7 @@ extern "C" const char *__lsan_default_suppressions() {
            "leak:report_of_swap\n"
            "leak:test_mistakes_with_callback_data\n"
            "leak:test_mistakes_with_extra_create_parameters\n"
+           "leak:test_mistakes_with_process_notify_routines\n"
            "leak:test_queries_need_a_thread_without_a_top_level_irp\n";
 }
 

@@ -48,7 +48,7 @@ TEST(routines_are_found_by_name) {
         CHECK(reinterpret_cast<void *>(increment) == reinterpret_cast<void *>(&KeQueryTimeIncrement));
         CHECK(system_routine(u"PsThreadType") == &PsThreadType);
         CHECK(system_routine(u"KeQueryPerformanceCounter") != nullptr);
-        using Length = SIZE_T(NTAPI *)(const WCHAR *);
+        using Length = size_t(NTAPI *)(const WCHAR *);
         const auto length = reinterpret_cast<Length>(system_routine(u"wcslen"));
         REQUIRE(length != nullptr);
         CHECK_EQ(length(u"four"), 4u);

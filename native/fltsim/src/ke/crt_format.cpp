@@ -37,7 +37,7 @@ std::basic_string<Char> formatted(const char *api, const Char *format, KernelArg
         narrow_format += static_cast<char>(*format);
     }
     bool unicode = false;
-    const std::string text = format_kernel(narrow_format.c_str(), arguments, &unicode, WIDE<Char>);
+    std::string text = format_kernel(narrow_format.c_str(), arguments, &unicode, WIDE<Char>);
     if constexpr (WIDE<Char>) {
         return utf16_of(api, text);
     } else {

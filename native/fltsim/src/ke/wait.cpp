@@ -38,7 +38,7 @@ void add(const char *api, Waiter &waiter, PVOID object, bool for_ever) {
         if (thread == &current_thread() && for_ever) {
             bugcheck("WAIT of a thread for its own end", api, "it never comes");
         }
-    } else if (object == world().system_process() || object == world().client_process()) {
+    } else if (world().is_process(object)) {
         unmodelled(api, "a process");
     }
     waiter.threads.push_back(thread);
