@@ -5,31 +5,17 @@
 #include <string>
 
 #include "core/faults.hpp"
+#include "kernel_text.hpp"
 #include "world_fixture.hpp"
 
 using namespace fltsim;
-using check::report_of;
+using check::clean;
+using check::of;
 using check::stopped_on;
+using check::text_of;
+using check::with;
 
 namespace {
-
-UNICODE_STRING of(const char16_t *text) {
-    UNICODE_STRING string{};
-    RtlInitUnicodeString(&string, text);
-    return string;
-}
-
-std::u16string text_of(const UNICODE_STRING &string) {
-    return {string.Buffer, string.Length / sizeof(WCHAR)};
-}
-
-std::string with(const std::function<void(World &)> &fn) {
-    return report_of(check::virtual_world(), fn);
-}
-
-bool clean(const std::function<void(World &)> &fn) {
-    return check::contains(with(fn), "\"stopped\":false");
-}
 
 /// A string with room for some characters, which are 'x'.
 struct Room {

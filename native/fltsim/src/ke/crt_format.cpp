@@ -11,14 +11,6 @@
 
 using namespace fltsim;
 
-#if defined(__x86_64__) && !defined(_WIN32)
-#define KERNEL_VA_START(list, last) __builtin_ms_va_start(list, last)
-#define KERNEL_VA_END(list) __builtin_ms_va_end(list)
-#else
-#define KERNEL_VA_START(list, last) va_start(list, last)
-#define KERNEL_VA_END(list) va_end(list)
-#endif
-
 namespace {
 
 constexpr size_t TRUNCATE = SIZE_MAX; ///< _TRUNCATE

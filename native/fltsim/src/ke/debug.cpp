@@ -9,14 +9,6 @@
 
 using namespace fltsim;
 
-#if defined(__x86_64__) && !defined(_WIN32)
-#define KERNEL_VA_START(list, last) __builtin_ms_va_start(list, last)
-#define KERNEL_VA_END(list) __builtin_ms_va_end(list)
-#else
-#define KERNEL_VA_START(list, last) va_start(list, last)
-#define KERNEL_VA_END(list) va_end(list)
-#endif
-
 void ke::print_debug(const char *api, const char *prefix, PCSTR format, KernelArguments &arguments) {
     bool unicode = false;
     std::string text = prefix + format_kernel(format, arguments, &unicode);

@@ -8,7 +8,7 @@
 
 namespace fltsim::ke {
 
-/// Header.Type [H].
+/// Header.Type, which no header names [E].
 constexpr UCHAR TYPE_NOTIFICATION_EVENT = 0;
 constexpr UCHAR TYPE_SYNCHRONIZATION_EVENT = 1;
 constexpr UCHAR TYPE_MUTEX = 2;

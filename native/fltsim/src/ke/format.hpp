@@ -12,8 +12,12 @@ namespace fltsim {
 
 #if defined(__x86_64__) && !defined(_WIN32)
 using KernelArguments = __builtin_ms_va_list;
+#define KERNEL_VA_START(list, last) __builtin_ms_va_start(list, last)
+#define KERNEL_VA_END(list) __builtin_ms_va_end(list)
 #else
 using KernelArguments = va_list;
+#define KERNEL_VA_START(list, last) va_start(list, last)
+#define KERNEL_VA_END(list) va_end(list)
 #endif
 
 /// The text, as UTF-8. Knows flags, width, precision, h l ll I64 I32 I z w, and d i u x X o c C s S Z p %. `unicode` becomes true when

@@ -21,7 +21,7 @@ using namespace fltsim::ke;
 
 namespace {
 
-constexpr UCHAR TYPE_DPC = 19; // [H]
+constexpr UCHAR TYPE_DPC = 19; // which no header names [E]
 constexpr uint64_t MS_100NS = 10'000;
 
 KDPC &checked_dpc(const char *api, KDPC *dpc) {
