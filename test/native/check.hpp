@@ -21,6 +21,11 @@
 #define CHECK_HAS_FEATURE(x) 0
 #endif
 
+/// A file's own names are inside this namespace: several files are compiled at once, which is when CMake gives each a name of its own.
+#if !defined(MINIPEND_TEST_FILE)
+#define MINIPEND_TEST_FILE test_file
+#endif
+
 namespace check {
 
 /// AddressSanitizer ends a process at a stray write, before the model's own check can see it.

@@ -9,6 +9,8 @@
 #include "core/strategies.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 
 namespace {
@@ -259,3 +261,5 @@ TEST(a_lost_update_is_found_in_a_world) {
     CHECK(note.running && std::string(note.call) == "KeQueryInterruptTime");
     CHECK(std::string(note.from).starts_with("one ") && std::string(note.to).starts_with("two "));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -10,6 +10,8 @@
 #include "core/scheduler.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::contains;
 using check::report_of;
@@ -508,3 +510,5 @@ TEST(a_busy_thread_does_not_keep_host_calls_out) {
         CHECK(world.end());
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -11,6 +11,8 @@
 #include "fltsim.h"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::contains;
 
@@ -184,3 +186,5 @@ TEST(host_api_makes_worlds) {
     CHECK_EQ(FltSimDestroyWorld(second), 0);
     CHECK(contains(report(second), "V1 made up"));
 }
+
+} // namespace MINIPEND_TEST_FILE

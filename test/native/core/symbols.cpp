@@ -8,6 +8,8 @@
 
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using check::contains;
 
 namespace {
@@ -36,3 +38,5 @@ TEST(a_driver_s_frames_have_functions_and_lines) {
     CHECK_EQ(stack.frames.front(), stack.call_site);
     CHECK_EQ(reported().call_site, std::string());
 }
+
+} // namespace MINIPEND_TEST_FILE

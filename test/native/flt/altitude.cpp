@@ -6,6 +6,8 @@
 
 #include "check.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim::flt;
 
 TEST(validity) {
@@ -47,3 +49,5 @@ TEST(antisymmetry) {
         }
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include <utility>
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -284,3 +286,5 @@ TEST(mistakes_with_queues) {
         with_queue([](Bench &bench, Pender &) { bench.send_inline(bench.operation(IRP_MJ_READ, io::Form::FastIo)); }),
         std::string("CANC-01 not a pre-operation of an IRP"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -7,6 +7,8 @@
 
 #include <utility>
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -279,3 +281,5 @@ TEST(mistakes_with_cancel_routines) {
                  })),
              std::string("V3 double FltCompletePendedPreOperation"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include "fltsim.h"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace context_subject;
 
 /// A volume's context goes with the last instance that its filter has there.
@@ -106,3 +108,5 @@ TEST(teardown_takes_them_all) {
         close(handle);
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include <atomic>
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace context_subject;
 
 TEST(one_for_each_stream_and_file) {
@@ -315,3 +317,5 @@ TEST(a_cancelled_open_loses_its_contexts) {
         CHECK_EQ(g_cleaned, std::string("sf"));
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -10,6 +10,8 @@
 
 #include "fltsim.h"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -288,3 +290,5 @@ TEST(contexts_while_everything_goes) {
     CHECK(unsupported > 0);
     CHECK(found > 0);
 }
+
+} // namespace MINIPEND_TEST_FILE

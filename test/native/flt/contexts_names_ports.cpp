@@ -8,6 +8,8 @@
 
 #include "core/readings.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -354,3 +356,5 @@ TEST(open_port_at_unregister_is_v17) {
         false);
     CHECK(check::stopped_on(report, "V17"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -9,6 +9,8 @@
 
 #include "fltsim.h"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -142,3 +144,5 @@ TEST(services_are_stopped) {
     CHECK_EQ(rule_of(report), std::string());
     CHECK(check::contains(report, "\"leaks\":[]"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -4,6 +4,8 @@
 
 #include "flt/recorder.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -300,3 +302,5 @@ TEST(cancelled_open_is_cleaned_up_below) {
     CHECK_EQ(log.text, std::string("low0+ low18+ low2+ high0- "));
     CHECK_EQ(rule_of(report), std::string());
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include "core/faults.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace own_stack;
 using check::contains;
 
@@ -393,3 +395,5 @@ TEST(mistakes_with_extra_create_parameters) {
     CHECK(contains(leaked, "1 list(s) and 2 extra create parameter(s) were not freed (V25)"));
     CHECK(contains(leaked, "1 lookaside list(s) of extra create parameters were not deleted (V25)"));
 }
+
+} // namespace MINIPEND_TEST_FILE

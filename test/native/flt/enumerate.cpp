@@ -8,6 +8,8 @@
 #include <cstring>
 #include <fltsim_user.h>
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -199,3 +201,5 @@ TEST(searches_for_instances_that_fail) {
     });
     CHECK_EQ(rule_of(report), std::string());
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -7,6 +7,8 @@
 
 #include "core/faults.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace own_stack;
 using check::contains;
 
@@ -356,3 +358,5 @@ TEST(mistakes_with_callback_data) {
     });
     CHECK(contains(leaked, "2 callback data were not freed (V23)"));
 }
+
+} // namespace MINIPEND_TEST_FILE

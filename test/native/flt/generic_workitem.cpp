@@ -8,6 +8,8 @@
 #include "core/faults.hpp"
 #include "flt/internal.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 using check::contains;
 
@@ -251,3 +253,5 @@ TEST(generic_work_item_rules) {
         with([](Bench &, Driver &, PFLT_INSTANCE) { static_cast<void>(FltAllocateGenericWorkItem()); });
     CHECK(contains(leaked, "a generic work item was never freed (V4)"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -12,6 +12,8 @@
 #include "flt/internal.hpp"
 #include "fltsim.h"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 using check::stopped_on;
 
@@ -240,3 +242,5 @@ TEST(strings_that_are_none) {
         CHECK_EQ(compared(text), std::string("STRING is malformed"));
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

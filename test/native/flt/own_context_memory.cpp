@@ -8,6 +8,8 @@
 #include "core/faults.hpp"
 #include "ke/pool.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 using check::contains;
 
@@ -369,3 +371,5 @@ TEST(pool_for_a_device_mistakes) {
         with({}, [&](Bench &, Driver &, PFLT_INSTANCE instance) { static_cast<void>(aligned(instance)); });
     CHECK(contains(leaked, "pool tag 'tcxt': 1 blocks, 512 bytes"));
 }
+
+} // namespace MINIPEND_TEST_FILE

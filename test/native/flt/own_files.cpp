@@ -8,6 +8,8 @@
 #include "core/faults.hpp"
 #include "fs/fs_bench.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace own_stack;
 using check::contains;
 
@@ -407,3 +409,5 @@ TEST(mistakes_with_own_files) {
              }),
              std::string("V23 callback data of its own"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -7,6 +7,8 @@
 
 #include "core/faults.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace own_stack;
 using check::contains;
 
@@ -381,3 +383,5 @@ TEST(queries_need_a_thread_without_a_top_level_irp) {
              }),
              std::string("V24 under a TopLevelIrp"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -5,6 +5,8 @@
 
 #include "flt/recorder.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -316,3 +318,5 @@ TEST(safe_completion_processing) {
         CHECK_EQ(rule_of(report), std::string());
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

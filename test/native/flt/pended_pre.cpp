@@ -5,6 +5,8 @@
 
 #include "flt/recorder.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -291,3 +293,5 @@ TEST(fast_io_cannot_be_pended_before_either) {
     });
     CHECK_EQ(rule_of(report), std::string("V8 pre-operation return value"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -12,6 +12,8 @@
 
 #include "fltsim.h"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -433,3 +435,5 @@ TEST(send_fault_switch) {
         CloseHandle(handle);
     });
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -8,6 +8,8 @@
 #include "core/readings.hpp"
 #include "flt/internal.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 using check::stopped_on;
 
@@ -447,3 +449,5 @@ TEST(refusal_order) {
         CHECK_EQ(status, deleting_first ? STATUS_FLT_DELETING_OBJECT : STATUS_FLT_NOT_SAFE_TO_POST_OPERATION);
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -4,6 +4,8 @@
 
 #include "flt/recorder.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -345,3 +347,5 @@ TEST(lost_operation_is_v18_at_shutdown) {
     CHECK(check::contains(report, "pended: op 1 READ irp"));
     CHECK(check::contains(report, "teardown waits for 1 pended"));
 }
+
+} // namespace MINIPEND_TEST_FILE

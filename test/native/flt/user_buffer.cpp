@@ -9,6 +9,8 @@
 
 #include "core/faults.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace own_stack;
 using check::contains;
 
@@ -396,3 +398,5 @@ TEST(swapped_buffers_are_not_drained) {
         expect_clean(report);
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -7,6 +7,8 @@
 
 #include "core/faults.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 using check::stopped_on;
 
@@ -328,3 +330,5 @@ TEST(completed_with_pending) {
         });
     CHECK(stopped_on(report, "C9/6"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -4,6 +4,8 @@
 
 #include "fs/fs_bench.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fs_bench;
 
 namespace {
@@ -142,3 +144,5 @@ TEST(positions_and_changes) {
         CHECK_EQ(list(root, {.flags = SL_INDEX_SPECIFIED, .pattern = u"a"}).names, std::string("a2 c"));
     });
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -4,6 +4,8 @@
 
 #include "fs/fs_bench.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fs_bench;
 
 TEST(hard_links_are_names_of_one_file) {
@@ -209,3 +211,5 @@ TEST(dispositions_to_delete) {
         CHECK(CloseHandle(section) != FALSE);
     });
 }
+
+} // namespace MINIPEND_TEST_FILE

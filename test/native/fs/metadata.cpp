@@ -6,6 +6,8 @@
 
 #include "fs/fs_bench.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fs_bench;
 
 namespace {
@@ -356,3 +358,5 @@ TEST(valid_data_and_sizes) {
         CHECK_EQ(access.AccessFlags & (FILE_WRITE_DATA | FILE_READ_DATA), static_cast<ULONG>(FILE_READ_DATA));
     });
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -4,6 +4,8 @@
 
 #include "fs/fs_bench.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fs_bench;
 
 namespace {
@@ -137,3 +139,5 @@ TEST(open_by_id) {
         CHECK_EQ(control(file, FSCTL_DELETE_OBJECT_ID, {}), STATUS_SUCCESS);
     });
 }
+
+} // namespace MINIPEND_TEST_FILE

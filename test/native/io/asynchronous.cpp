@@ -4,6 +4,8 @@
 
 #include "io/bench.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -316,3 +318,5 @@ TEST(slow_storage) {
         close(file);
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

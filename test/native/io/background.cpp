@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -324,3 +326,5 @@ TEST(closing_a_world_ends_every_wait) {
         CHECK(wait_until([] { return !world().io->describe_outstanding().empty(); }));
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -8,6 +8,8 @@
 
 #include "io/host_world.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -200,3 +202,5 @@ TEST(device_io_control_through_win32) {
     CHECK(GetOverlappedResult(volume.get(), &granted, &bytes, TRUE)); // its OVERLAPPED says it all
     CHECK_EQ(granted.Internal, 0);
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -5,6 +5,8 @@
 #include "io/bench.hpp"
 #include "io/waiting.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -177,3 +179,5 @@ TEST(dismount_by_control_code) {
         CHECK_EQ(exists(u"D:\\a"), STATUS_SUCCESS);
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include "fs/file_system.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -255,3 +257,5 @@ TEST(priority_hints_are_the_file_objects) {
         close(file);
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

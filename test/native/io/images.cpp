@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -282,3 +284,5 @@ TEST(what_is_no_image) {
         close(directory);
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -4,6 +4,8 @@
 
 #include "io/waiting.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -228,3 +230,5 @@ TEST(locks_under_many_schedules) {
         }
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

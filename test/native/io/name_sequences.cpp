@@ -6,6 +6,8 @@
 
 #include "fs/fs_bench.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fs_bench;
 
 namespace {
@@ -202,3 +204,5 @@ TEST(copy_a_file) { // SEQ-20, SEQ-21
         CHECK_EQ(content(u"D:\\b"), std::string("content"));
     });
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -207,3 +209,5 @@ TEST(watches_are_cancelled_and_refused) {
         close(doomed);
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

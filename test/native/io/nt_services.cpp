@@ -4,6 +4,8 @@
 
 #include "io/nt_bench.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace nt_bench;
 
 TEST(nt_create_and_information) {
@@ -153,3 +155,5 @@ TEST(nt_attributes_by_name) {
         CHECK_EQ(NtQueryAttributesFile(&none.attributes, &basic), STATUS_OBJECT_PATH_NOT_FOUND);
     });
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -369,3 +371,5 @@ TEST(oplocks_under_many_schedules) {
         }
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

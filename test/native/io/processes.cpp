@@ -9,6 +9,8 @@
 #include "io/waiting.hpp"
 #include "other_process.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -152,3 +154,5 @@ TEST(a_server_reads_and_writes) {
         CHECK(std::string(buffer, 5) == "elllo");
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

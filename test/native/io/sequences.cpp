@@ -4,6 +4,8 @@
 
 #include "io/bench.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -202,3 +204,5 @@ TEST(section_extends_the_file) {
         close(file);
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -9,6 +9,8 @@
 
 #include "io/host_world.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -183,3 +185,5 @@ TEST(completion_routines_of_failures) {
         CHECK(CloseHandle(port));
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

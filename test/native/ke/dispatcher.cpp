@@ -7,6 +7,8 @@
 #include "kernel_thread.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::relative_ms;
 using check::report_of;
@@ -244,3 +246,5 @@ TEST(critical_regions_balance) {
                                }),
                      "CRITICAL_REGION"));
 }
+
+} // namespace MINIPEND_TEST_FILE

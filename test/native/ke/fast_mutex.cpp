@@ -7,6 +7,8 @@
 
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::report_of;
 using check::stopped_on;
@@ -209,3 +211,5 @@ TEST(push_lock_mistakes) {
         FltAcquirePushLockExclusive(&lock);
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -9,6 +9,8 @@
 
 #include "core/scheduler.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace tables;
 
 namespace {
@@ -344,3 +346,5 @@ TEST(first_matching_element_and_deletion_by_place) {
         check_shape(subject.table);
     })));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -8,6 +8,8 @@
 #include "ke/pool.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::report_of;
 using check::stopped_on;
@@ -198,3 +200,5 @@ TEST(pool_by_flags) {
                                }),
                      "V20 pool: paged pool above APC_LEVEL"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -7,6 +7,8 @@
 #include "ke/pool.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::contains;
 using check::report_of;
@@ -255,3 +257,5 @@ TEST(mdl_mistakes_of_whose_it_is) {
     });
     CHECK(contains(left, "Mdl "));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -7,6 +7,8 @@
 #include "ke/pool.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::report_of;
 using check::stopped_on;
@@ -119,3 +121,5 @@ TEST(pool_quarantine_is_bounded) {
     });
     CHECK(check::contains(report, "\"stopped\":false"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -9,6 +9,8 @@
 
 #include "fltsim.h"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -137,3 +139,5 @@ TEST(mistakes_with_process_notify_routines) {
              std::string("PROCESS NOTIFY routine left"));
     inside = {};
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -9,6 +9,8 @@
 #include "kernel_thread.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::Body;
 using check::report_of;
@@ -251,3 +253,5 @@ TEST(resources_that_stay_are_reported) {
     CHECK(check::contains(report, "was never deleted (ExDeleteResourceLite)"));
     CHECK(check::contains(report, "\"stopped\":false"));
 }
+
+} // namespace MINIPEND_TEST_FILE

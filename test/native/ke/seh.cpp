@@ -8,6 +8,8 @@
 #include "ke/seh.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::report_of;
 using check::stopped_on;
@@ -187,3 +189,5 @@ TEST(frames_of_two_threads_do_not_mix) {
         world.block(&done, [&] { return done == 4; });
     });
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -3,6 +3,8 @@
 // This module provides: tests of spin locks [V21].
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::report_of;
 using check::stopped_on;
@@ -144,3 +146,5 @@ TEST(misused_spin_locks_stop_the_world) {
                      }),
                      "V21 spin lock never initialised"));
 }
+
+} // namespace MINIPEND_TEST_FILE

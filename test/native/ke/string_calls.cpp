@@ -8,6 +8,8 @@
 #include "kernel_text.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::clean;
 using check::of;
@@ -224,3 +226,5 @@ TEST(debug_text_of_the_short_call) {
     const std::string report = with([](World &) { CHECK_EQ(DbgPrint("%d of %s\n", 3, "them"), 0u); });
     CHECK(check::contains(report, "driver: 3 of them"));
 }
+
+} // namespace MINIPEND_TEST_FILE

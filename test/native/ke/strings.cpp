@@ -4,6 +4,8 @@
 #include "ke/upcase.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::report_of;
 using check::stopped_on;
@@ -93,3 +95,5 @@ TEST(debug_print) {
                                }),
                      "V5"));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -9,6 +9,8 @@
 #include "kernel_text.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::clean;
 using check::of;
@@ -254,3 +256,5 @@ TEST(guids_as_text) {
         CHECK_EQ(RtlStringFromGUID(&guid, &text), STATUS_NO_MEMORY);
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -3,6 +3,8 @@
 // This module provides: tests of what a driver does wrongly with generic tables, and of two threads in one of them.
 #include "ke/table_subject.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace tables;
 using check::stopped_on;
 
@@ -218,3 +220,5 @@ TEST(readers_of_one_table) {
     CHECK_EQ(stops(Avl{}), 0);
     CHECK(stops(Splay{}) > 0);
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -9,6 +9,8 @@
 
 #include "fltsim.h"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -145,3 +147,5 @@ TEST(only_client_threads_are_terminated) {
         CHECK_EQ(FltSimTerminateThread(bench.world.number, static_cast<uint32_t>(id)), -1);
     });
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -8,6 +8,8 @@
 #include "kernel_thread.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::Body;
 using check::relative_ms;
@@ -241,3 +243,5 @@ TEST(misused_timers_and_dpcs_stop_the_world) {
                      }),
                      RULE));
 }
+
+} // namespace MINIPEND_TEST_FILE

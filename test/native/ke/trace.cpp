@@ -9,6 +9,8 @@
 #include "flt/recorder.hpp"
 #include "fltsim.h"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 using check::stopped_on;
 
@@ -166,3 +168,5 @@ TEST(trace_rules) {
                      }),
                      "C4/DD EtwUnregister missing"));
 }
+
+} // namespace MINIPEND_TEST_FILE

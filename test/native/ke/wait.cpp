@@ -8,6 +8,8 @@
 #include "kernel_thread.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::Body;
 using check::relative_ms;
@@ -293,3 +295,5 @@ TEST(misused_mutexes_and_waits_stop_the_world) {
                      }),
                      "UNMODELLED"));
 }
+
+} // namespace MINIPEND_TEST_FILE

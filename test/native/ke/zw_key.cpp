@@ -9,6 +9,8 @@
 #include "core/registry.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace fltsim;
 using check::report_of;
 using check::stopped_on;
@@ -159,3 +161,5 @@ TEST(registry_reads_that_fail_and_what_is_not_modelled) {
                      }),
                      "V5 IRQL too high"));
 }
+
+} // namespace MINIPEND_TEST_FILE

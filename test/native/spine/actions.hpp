@@ -7,7 +7,6 @@
 
 namespace spine {
 
-constexpr uint64_t RENAMES = bit(MINIPEND_OPERATION_RENAME);
 constexpr uint64_t MS_100NS = 10'000;
 constexpr DWORD PAGE = 4096;
 
@@ -28,10 +27,6 @@ inline Rule synchronize_gate(uint64_t operations = RENAMES) {
     Rule rule = gate_rule(operations, LONG_MS);
     rule.action = MINIPEND_ACTION_SYNCHRONIZE;
     return rule;
-}
-
-inline void take(const Client &client, const std::vector<Rule> &rules, uint32_t set_id = 1) {
-    CHECK_EQ(client.set_rules(rules, set_id).Status, STATUS_SUCCESS);
 }
 
 inline std::future<DWORD> start_rename(const TestWorld &world, std::u16string from, std::u16string to) {

@@ -8,6 +8,8 @@
 
 #include "actions.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 SPINE_TEST(when_safe_runs_at_once_below_dispatch_level) {
@@ -315,3 +317,5 @@ SPINE_TEST(high_water_marks) {
                  3u);
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -5,6 +5,8 @@
 
 #include "bells.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -290,3 +292,5 @@ SPINE_TEST(an_unload_can_be_refused_while_something_is_held) {
     load_and_attach({u"D:"});
     CHECK_EQ(FilterUnload(u"minipend"), S_OK);
 }
+
+} // namespace MINIPEND_TEST_FILE

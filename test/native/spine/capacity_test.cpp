@@ -4,6 +4,8 @@
 
 #include "inside.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -148,3 +150,5 @@ TEST(holds_end_when_they_are_due) {
         CHECK_EQ(counters.total(MINIPEND_OPERATION_RENAME).Completed, static_cast<uint64_t>(count));
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

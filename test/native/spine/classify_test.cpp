@@ -5,6 +5,8 @@
 
 #include "spine.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 SPINE_TEST(set_information_is_told_apart_by_its_class) {
@@ -69,3 +71,5 @@ SPINE_TEST(what_only_the_kernel_sends) {
         }
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

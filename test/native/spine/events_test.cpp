@@ -4,6 +4,8 @@
 
 #include "bells.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -349,3 +351,5 @@ SPINE_TEST(events_under_load_are_whole) {
     CHECK_EQ(got + lost, total);
     CHECK(client.counters_at_rest().balanced(true));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -8,6 +8,8 @@
 #include "inside.hpp"
 #include "ke/pool.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -320,3 +322,5 @@ SPINE_TEST(nothing_grows_while_the_driver_stays_loaded) {
     // A record is freed just after its requestor went on: so those of the first round may have been counted, too.
     CHECK(eventually([&] { return live_blocks() <= before; }));
 }
+
+} // namespace MINIPEND_TEST_FILE

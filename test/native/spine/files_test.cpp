@@ -7,6 +7,8 @@
 
 #include "spine.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 SPINE_TEST(write_read_and_end_of_file) {
@@ -240,3 +242,5 @@ TEST(priority_hints) {
     CHECK(!GetFileInformationByHandleEx(file.handle(), FileIoPriorityHintInfo, &information, sizeof information));
     CHECK_EQ(GetLastError(), ERROR_INVALID_PARAMETER);
 }
+
+} // namespace MINIPEND_TEST_FILE

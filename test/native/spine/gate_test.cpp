@@ -6,6 +6,8 @@
 
 #include "gates.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 SPINE_TEST(a_gate_holds_until_its_client_releases_it) {
@@ -268,3 +270,5 @@ TEST(what_moves_in_the_due_heap_is_not_late) {
     }
     CHECK(client.counters_at_rest().balanced(true));
 }
+
+} // namespace MINIPEND_TEST_FILE

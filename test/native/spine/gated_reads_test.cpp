@@ -4,6 +4,8 @@
 
 #include "gated_reads.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -70,3 +72,5 @@ SPINE_TEST(gated_reads_are_released_once) {
     }
     CHECK_EQ(problem, "what was held is not held any more");
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -7,18 +7,13 @@
 
 namespace spine {
 
-constexpr uint64_t RENAMES = bit(MINIPEND_OPERATION_RENAME);
-constexpr uint32_t GATE_SET = 3;
+constexpr uint32_t GATE_SET = RULE_SET;
 constexpr uint32_t GATE_ID = 9;
 
 inline Rule gate(std::u16string path = u"", uint32_t id = GATE_ID, uint32_t deadline_ms = LONG_MS) {
     Rule rule = gate_rule(RENAMES, deadline_ms, std::move(path));
     rule.id = id;
     return rule;
-}
-
-inline void take(const Client &client, const std::vector<Rule> &rules, uint32_t set_id = GATE_SET, uint32_t flags = 0) {
-    CHECK_EQ(client.set_rules(rules, set_id, flags).Status, STATUS_SUCCESS);
 }
 
 /// Renames D:\<name> to D:\<name>2 on a thread of its own.

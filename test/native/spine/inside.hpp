@@ -15,6 +15,8 @@
 
 namespace spine {
 
+constexpr uint64_t RENAMES = bit(MINIPEND_OPERATION_RENAME);
+constexpr uint32_t RULE_SET = 1; ///< the set of rules of whoever names none
 constexpr uint32_t LONG_MS = 30'000; ///< longer than any test waits: only a release ends such a hold
 
 /// Runs `body` in a simulated thread of the calling host thread.
@@ -91,10 +93,17 @@ inline bool is_rename(const FLT_CALLBACK_DATA *data) {
 
 inline Rule pend_renames(uint32_t delay_ms, std::u16string path = u"") {
     Rule rule;
-    rule.operations = bit(MINIPEND_OPERATION_RENAME);
+    rule.operations = RENAMES;
     rule.delayMs = delay_ms;
     rule.path = std::move(path);
     return rule;
+}
+
+/// Has the rules put in force, which the driver must not refuse.
+inline void take(const Client &client, const std::vector<Rule> &rules, uint32_t set_id = RULE_SET, uint32_t flags = 0) {
+    const MINIPEND_REPLY_HEADER head = client.set_rules(rules, set_id, flags);
+    CHECK_EQ(head.Status, STATUS_SUCCESS);
+    CHECK_EQ(head.Detail, static_cast<uint32_t>(MINIPEND_DETAIL_NONE));
 }
 
 } // namespace spine

@@ -6,6 +6,8 @@
 #include "actors.hpp"
 #include "gates.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -136,3 +138,5 @@ TEST(a_client_that_is_killed_while_a_message_runs) {
 TEST(a_client_whose_process_is_terminated_while_a_message_runs) {
     kill_with_seeds(End::ProcessTerminated);
 }
+
+} // namespace MINIPEND_TEST_FILE

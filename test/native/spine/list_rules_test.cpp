@@ -10,6 +10,8 @@
 #include "actors.hpp"
 #include "raw_port.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -474,3 +476,5 @@ SPINE_TEST(a_listing_that_finds_no_memory_says_so) {
     CHECK_EQ(list.reply.Header.Detail, uint32_t{MINIPEND_DETAIL_MEMORY});
     CHECK_EQ(client.list_rules().rules.size(), 1u);
 }
+
+} // namespace MINIPEND_TEST_FILE

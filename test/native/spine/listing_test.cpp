@@ -4,6 +4,8 @@
 
 #include "gates.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 SPINE_TEST(a_listing_says_whether_there_is_more) {
@@ -26,3 +28,5 @@ SPINE_TEST(a_listing_says_whether_there_is_more) {
     CHECK_EQ(first.get(), 0u);
     CHECK_EQ(second.get(), 0u);
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -9,6 +9,8 @@
 
 #include "inside.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -21,7 +23,6 @@ constexpr DWORD BY_SECOND = ERROR_SHARING_VIOLATION;
 constexpr DWORD BY_THIRD = ERROR_LOCK_VIOLATION;
 
 constexpr uint64_t FLUSHES = bit(MINIPEND_OPERATION_FLUSH);
-constexpr uint64_t RENAMES = bit(MINIPEND_OPERATION_RENAME);
 
 Rule failing(uint64_t operations, NTSTATUS status, std::u16string path = u"") {
     Rule rule;
@@ -42,12 +43,6 @@ Rule observe(uint64_t operations, uint32_t conditions) {
     rule.action = MINIPEND_ACTION_OBSERVE;
     rule.conditions = conditions;
     return rule;
-}
-
-void take(const Client &client, const std::vector<Rule> &rules, uint32_t set_id = 0) {
-    const MINIPEND_REPLY_HEADER head = client.set_rules(rules, set_id);
-    CHECK_EQ(head.Status, STATUS_SUCCESS);
-    CHECK_EQ(head.Detail, static_cast<uint32_t>(MINIPEND_DETAIL_NONE));
 }
 
 /// What Rule does to one flush.
@@ -347,3 +342,5 @@ SPINE_TEST(a_status_filter_is_asked_afterwards) {
     counters = client.counters_at_rest();
     CHECK(counters.balanced(true));
 }
+
+} // namespace MINIPEND_TEST_FILE

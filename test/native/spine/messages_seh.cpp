@@ -11,6 +11,8 @@
 
 #include "raw_port.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -245,3 +247,5 @@ SPINE_TEST(buffers_unmapped_between_check_and_use) {
     }
     CHECK(watcher.counters_at_rest().balanced(true));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 #include "core/thread_impl.hpp"
 #include "raw_port.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -370,3 +372,5 @@ SPINE_TEST(the_highest_generation_wins) {
         CHECK_EQ(counters.total(MINIPEND_OPERATION_RENAME).Pended, pended + highest % 2);
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

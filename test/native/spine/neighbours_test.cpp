@@ -4,6 +4,8 @@
 
 #include "inside.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -200,3 +202,5 @@ SPINE_TEST(an_operation_keeps_the_rule_that_it_matched) {
     }
     CHECK_EQ(FilterUnload(u"minipend"), S_OK);
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include "actions.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -132,3 +134,5 @@ SPINE_TEST(a_paging_file_is_left_alone) {
     }
     CHECK_EQ(FilterUnload(u"minipend"), S_OK);
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include "inside.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -277,3 +279,5 @@ TEST(a_virtual_clock_jumps_over_a_hold) {
     CHECK(elapsedMs(start) < LONG_MS);
     CHECK_EQ(client.counters_at_rest().of(1, MINIPEND_OPERATION_RENAME).Completed, 1u);
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -4,6 +4,8 @@
 
 #include "spine.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -49,3 +51,5 @@ SPINE_TEST(the_high_water_of_gone_instances_is_no_sum) {
     CHECK_EQ(counters.of(0, MINIPEND_OPERATION_RENAME).Pended, 2u);
     CHECK_EQ(counters.of(0, MINIPEND_OPERATION_RENAME).InFlightHighWater, 1u);
 }
+
+} // namespace MINIPEND_TEST_FILE

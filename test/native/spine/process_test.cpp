@@ -6,11 +6,12 @@
 #include "../other_process.hpp"
 #include "inside.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
 
-constexpr uint64_t RENAMES = bit(MINIPEND_OPERATION_RENAME);
 constexpr uint32_t ALL_EVENTS = (1u << MINIPEND_EVENT_KIND_COUNT) - 1;
 
 /// Causes of the completed events, once there are `count`.
@@ -117,3 +118,5 @@ SPINE_TEST(a_killed_requestor_gets_its_operation_back) {
         CHECK(client.counters_at_rest().balanced(true));
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -9,6 +9,8 @@
 
 #include "../../explore/give_back.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -95,3 +97,5 @@ TEST(a_refusal_names_the_rules_that_were_matched) {
     const Seeds seeds(3, 1'000);
     seeds.play(refuse_while_rules_change);
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -8,6 +8,8 @@
 #include "actions.hpp"
 #include "core/readings.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -207,3 +209,5 @@ TEST(an_unload_at_any_moment_when_nothing_else_protects_the_image) {
         }
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -8,6 +8,8 @@
 
 #include "raw_port.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -266,3 +268,5 @@ SPINE_TEST(bad_messages_change_nothing) {
              HRESULT_FROM_WIN32(ERROR_NOACCESS));
     CHECK(client.counters_at_rest().balanced(true));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include "gates.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 SPINE_TEST(a_release_can_fail_the_operation) {
@@ -230,3 +232,5 @@ SPINE_TEST(what_a_persistent_rule_holds_is_nobodys) {
     CHECK_EQ(start_rename(world, u"b").get(), 0u);
     CHECK_EQ(watcher.counters_at_rest().total(MINIPEND_OPERATION_RENAME).Completed, 1u);
 }
+
+} // namespace MINIPEND_TEST_FILE

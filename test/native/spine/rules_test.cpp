@@ -8,6 +8,8 @@
 #include "actors.hpp"
 #include "raw_port.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -376,3 +378,5 @@ SPINE_TEST(padding_and_set_flags_are_checked) {
     set.request.Flags = 0;
     CHECK_DETAIL(port.ask(set), NONE);
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -6,6 +6,8 @@
 
 #include "inside.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -27,10 +29,6 @@ Rule likely(uint32_t ppm, uint64_t seed) {
     rule.probabilityPpm = ppm;
     rule.seed = seed;
     return rule;
-}
-
-void take(const Client &client, const std::vector<Rule> &rules) {
-    CHECK_EQ(client.set_rules(rules).Status, STATUS_SUCCESS);
 }
 
 /// The numbers, from 1, of the flushes that failed.
@@ -188,3 +186,5 @@ SPINE_TEST(sampling_counts_exactly_under_load) {
     CHECK_EQ(failed_of_all(likely(500'000, 7)), chosen_by(7, 500'000, threads * each).size());
     CHECK(client.counters_at_rest().balanced(true));
 }
+
+} // namespace MINIPEND_TEST_FILE

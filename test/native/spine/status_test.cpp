@@ -4,6 +4,8 @@
 
 #include "spine.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 TEST(win32_errors_of_statuses) {
@@ -78,3 +80,5 @@ TEST(handles_that_are_none) {
     CHECK(UnmapViewOfFile(&byte) == FALSE);
     CHECK_EQ(GetLastError(), ERROR_INVALID_ADDRESS);
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -5,12 +5,13 @@
 
 #include "inside.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
 
 constexpr int STUCK = 6; ///< more than the releasing threads that there are from the beginning
-constexpr uint64_t RENAMES = bit(MINIPEND_OPERATION_RENAME);
 
 std::u16string name_of_file(char16_t name) {
     return u"D:\\" + std::u16string(1, name);
@@ -150,3 +151,5 @@ SPINE_TEST(a_teardown_that_is_stuck_keeps_nobody_else) {
     }
     CHECK_EQ(FilterUnload(u"minipend"), S_OK);
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -13,6 +13,8 @@
 #include "actors.hpp"
 #include "core/faults.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -323,3 +325,5 @@ TEST(every_call_that_can_fail_fails_once) {
                 static_cast<unsigned long long>(plays), static_cast<unsigned>(functions.size()),
                 static_cast<unsigned long long>(said));
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -4,6 +4,8 @@
 
 #include "actions.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 /// Where nothing can be pended a synchronised hold still can: a rename on FAT.
@@ -271,3 +273,5 @@ SPINE_TEST(a_synchronised_operation_is_not_pended) {
     CHECK_EQ(counters.total(MINIPEND_OPERATION_RENAME).Synchronized, 4u);
     CHECK_EQ(counters.total(MINIPEND_OPERATION_RENAME).Pended, 0u);
 }
+
+} // namespace MINIPEND_TEST_FILE

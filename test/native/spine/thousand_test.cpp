@@ -7,6 +7,8 @@
 
 #include "gates.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -189,3 +191,5 @@ SPINE_TEST(a_client_releases_a_hundred_synchronous_operations_of_its_own) {
         CHECK_EQ(counters.head().HeldHighWater, static_cast<uint64_t>(count));
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -7,6 +7,8 @@
 #include "bells.hpp"
 #include "ke/trace.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
@@ -93,3 +95,5 @@ SPINE_TEST(etw_events_tell_the_life_of_an_operation) {
         CHECK_EQ(refusal.descriptor.Keyword, 2u);
     });
 }
+
+} // namespace MINIPEND_TEST_FILE

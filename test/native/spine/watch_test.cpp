@@ -4,11 +4,11 @@
 
 #include "inside.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 namespace {
-
-constexpr uint64_t RENAMES = bit(MINIPEND_OPERATION_RENAME);
 
 /// A rename on a thread whose id is known before it is held.
 struct Renaming {
@@ -133,3 +133,5 @@ SPINE_TEST(a_client_that_waits_in_its_own_hold_is_killed) {
         CHECK_EQ(counters.head().HeldNow, 0u);
     }
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -8,6 +8,8 @@
 
 #include "spine.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace spine;
 
 TEST(world_options_are_checked) {
@@ -167,3 +169,5 @@ TEST(sections_that_are_not_modelled_stop_the_world_by_name) {
     CHECK(CreateFileMappingW(file.handle(), nullptr, 0, 0, 4096, nullptr) == nullptr);
     CHECK_EQ(GetLastError(), ERROR_INVALID_PARAMETER);
 }
+
+} // namespace MINIPEND_TEST_FILE

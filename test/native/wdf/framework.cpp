@@ -12,6 +12,8 @@
 #include "wdf/framework.hpp"
 #include "world_fixture.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 extern "C" {
 const WDFFUNC *WdfFunctions_01015;
 PWDF_DRIVER_GLOBALS WdfDriverGlobals;
@@ -377,3 +379,5 @@ TEST(framework_misuse_stops_the_world) {
     CHECK(stopped_on(unmodelled, "UNMODELLED"));
     CHECK(contains(unmodelled, "WdfIoQueueStopAndPurge"));
 }
+
+} // namespace MINIPEND_TEST_FILE
