@@ -200,6 +200,7 @@ EXTERN_C_END
 #define OBJ_CASE_INSENSITIVE ((LONG)0x40)
 #define OBJ_OPENIF ((LONG)0x80)
 #define OBJ_KERNEL_HANDLE ((LONG)0x200)
+#define OBJ_FORCE_ACCESS_CHECK ((LONG)0x400)
 
 // ---- helpers -----------------------------------------------------------------------------------------------------------
 #define NT_SUCCESS(Status) (((NTSTATUS)(Status)) >= 0)

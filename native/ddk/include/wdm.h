@@ -16,4 +16,6 @@
 #include "wdm_mdl.h"
 #include "wdm_timer.h"
 #include "wdm_trace.h"
+#include "ntddk_process.h"
+#include "ntifs_native.h"
 #include "seh.h"

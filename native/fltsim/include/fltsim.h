@@ -86,8 +86,19 @@ FLTSIM_API int FltSimDismountVolume(FLTSIM_WORLD World, const char *Volume, int3
 /// (STATUS_THREAD_IS_TERMINATING). ThreadId is GetCurrentThreadId's. Handles stay open. Returns 0; -1 when there is no such world or client's thread.
 FLTSIM_API int FltSimTerminateThread(FLTSIM_WORLD World, uint32_t ThreadId);
 
-/// One more client process in the world; *ProcessId gets its id. Host threads act for it after FltSimEnterProcess. Returns 0 or -1.
+/// One more client process in the world, of its creator's executable (C:\\Windows\\client.exe at first); *ProcessId gets its id. Host threads act for it after
+/// FltSimEnterProcess. As FltSimStartProcess without an image, but that the executable is only opened when a driver is told of it. Returns 0 or -1.
 FLTSIM_API int FltSimCreateProcess(FLTSIM_WORLD World, uint32_t *ProcessId);
+
+/// The same with the executable named: Image (ASCII: a Windows path such as "C:\\dir\\program.exe" or an NT name; null: the creator's) is opened and made a section of,
+/// as Windows does it, and drivers are told of both. A stand-in of it is put on the disk first when there is no such file; no filter sees that. CommandLine null: the
+/// executable's path. *Status is the NTSTATUS: that of the open, of the section, or what a driver's process notify routine says against it (*ProcessId is the id
+/// all the same then, of a process that ends). Returns 0 or -1.
+FLTSIM_API int FltSimStartProcess(FLTSIM_WORLD World, const char *Image, const char *CommandLine, uint32_t *ProcessId,
+                                  int32_t *Status);
+
+/// From now on the process (0: the first client process) is one of that executable. Nothing is opened, no driver is told. Returns 0 or -1.
+FLTSIM_API int FltSimSetProcessImage(FLTSIM_WORLD World, uint32_t ProcessId, const char *Image);
 
 /// From now on the calling host thread is a thread of that process in this world: its operations and the handles it opens are that process's. At first
 /// every host thread is one of the first client process (GetCurrentProcessId). Returns 0, or -1: no such process, or it has ended.

@@ -45,13 +45,22 @@ uint64_t monotonic_ns() {
             .count());
 }
 
+void Process::set_image(std::u16string name) {
+    image = std::move(name);
+    short_name.clear();
+    for (const char16_t unit : std::u16string_view(image).substr(image.rfind(u'\\') + 1, SHORT_NAME_CHARACTERS)) {
+        short_name += unit < 0x80 ? static_cast<char>(unit) : '?';
+    }
+}
+
 struct World::Impl {
     explicit Impl(uint64_t seed) : random(seed) {
         system.id = 4;
-        system.name = "System";
+        system.name = system.short_name = "System";
         system.system = true;
         client.id = 4242 & ~uint64_t{3};
         client.name = "client";
+        client.set_image(u"\\Device\\HarddiskVolume1\\Windows\\client.exe");
     }
     Process system;
     Process client;
@@ -113,6 +122,9 @@ bool World::end() {
             flt->shutdown();
             io->cancel_everything(); // a synchronous handle is not closed while something waits on it
             handles->close_all_user();
+            for (const auto &process : impl_->more) {
+                process->section.reset();
+            }
         },
         true);
     if (unloaded) {

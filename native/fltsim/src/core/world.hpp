@@ -53,6 +53,11 @@ struct Process {
     bool terminating = false; ///< its threads end, then its handles are closed [SEQ-24]
     bool ended = false;
     Process *parent = nullptr; ///< that made it; null: it was there from the start
+    std::u16string image; ///< full NT name of its executable; empty: System's
+    std::string short_name; ///< the same without the path, cut: at most SHORT_NAME_CHARACTERS
+    std::shared_ptr<void> section; ///< of its executable, while it runs; null: nobody opened it
+    static constexpr size_t SHORT_NAME_CHARACTERS = 14;
+    void set_image(std::u16string name);
 };
 
 /// A simulated thread (ETHREAD): PETHREAD and PKTHREAD values are Thread pointers. Owned by the scheduler, reference-counted

@@ -31,6 +31,34 @@ void MemFileSystem::make_directory(std::u16string_view name) {
     root_->add_child(node, name, short_names_);
 }
 
+bool MemFileSystem::install(std::u16string_view path, const std::vector<uint8_t> &content) {
+    ParsedPath parsed;
+    if (!NT_SUCCESS(parse_path(path, false, ntfs(), &parsed)) || parsed.components.empty() || !parsed.stream.empty()) {
+        return false;
+    }
+    std::shared_ptr<Node> at = root_;
+    for (size_t i = 0; i < parsed.components.size(); ++i) {
+        const bool last = i + 1 == parsed.components.size();
+        std::shared_ptr<Link> link = at->child(parsed.components[i]);
+        if (!link) {
+            const auto node = make_node(!last, 0);
+            node->security = inherited_security(*at, !last);
+            if (last) {
+                node->set_size(content.size());
+                node->write_disk(0, content.data(), content.size());
+                node->valid_data = content.size();
+                reserve(*node, static_cast<int64_t>(content.size()));
+            }
+            link = at->add_child(node, parsed.components[i], short_names_);
+        }
+        if (!last && !link->node->directory) {
+            return false;
+        }
+        at = link->node;
+    }
+    return !at->directory;
+}
+
 std::shared_ptr<io::Cache> MemFileSystem::cache_of(const io::FileObject &file) {
     const Node *node = node_of(file);
     return node != nullptr ? node->cache : nullptr;

@@ -42,6 +42,9 @@ class MemFileSystem : public FileSystem {
 
     /// A directory in the root, made without any operation.
     void make_directory(std::u16string_view name);
+    /// A file of this content with the directories on its way, made without any operation; nothing when something of that name is there. False: what is on the
+    /// way is no directory.
+    bool install(std::u16string_view path, const std::vector<uint8_t> &content);
     /// The cache of an open file; null for directories and volumes.
     static std::shared_ptr<io::Cache> cache_of(const io::FileObject &file);
 

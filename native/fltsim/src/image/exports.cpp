@@ -85,16 +85,21 @@ void *own_symbol(std::string_view name) {
 const void *plain_export(std::string_view name) {
     static const std::pair<std::string_view, const void *> TABLE[] = {
 #if FLTSIM_WINDOWS_IMAGES
-        {"memcpy", fltsim_memcpy},       {"memmove", fltsim_memmove},
-        {"memset", fltsim_memset},       {"memcmp", fltsim_memcmp},
-        {"__chkstk", fltsim_chkstk},     {"__C_specific_handler", reinterpret_cast<const void *>(&c_specific_handler)},
+        {"memcpy", fltsim_memcpy},
+        {"memmove", fltsim_memmove},
+        {"memset", fltsim_memset},
+        {"memcmp", fltsim_memcmp},
+        {"__chkstk", fltsim_chkstk},
+        {"__C_specific_handler", reinterpret_cast<const void *>(&c_specific_handler)},
 #else // drivers are of this host, and so are their C functions
         {"memcpy", reinterpret_cast<const void *>(&std::memcpy)},
         {"memmove", reinterpret_cast<const void *>(&std::memmove)},
         {"memset", reinterpret_cast<const void *>(&std::memset)},
         {"memcmp", reinterpret_cast<const void *>(&std::memcmp)},
 #endif
-        {"PsThreadType", &PsThreadType}, {"IoFileObjectType", &IoFileObjectType},
+        {"PsThreadType", &PsThreadType},
+        {"PsProcessType", &PsProcessType},
+        {"IoFileObjectType", &IoFileObjectType},
     };
     const auto found = std::ranges::find(TABLE, name, [](const auto &row) { return row.first; });
     return found != std::end(TABLE) ? found->second : nullptr;
@@ -105,8 +110,8 @@ bool is_of_kernel([[maybe_unused]] const void *symbol, [[maybe_unused]] std::str
 #if FLTSIM_WINDOWS_IMAGES
     return symbol >= __start_fltsim_kernel && symbol < __stop_fltsim_kernel;
 #else // there is no section to tell it by: by the name, without what programs have of ntdll.dll
-    static constexpr std::string_view PREFIXES[] = {"Dbg", "Etw", "Ex",    "Flt", "FsRtl", "Io",  "Ke",
-                                                    "Mm",  "Ob",  "Probe", "Ps",  "Rtl",   "Wdf", "Zw"};
+    static constexpr std::string_view PREFIXES[] = {"Dbg", "Etw",   "Ex", "Flt", "FsRtl", "Io",  "Ke", "Mm",
+                                                    "Ob",  "Probe", "Ps", "Rtl", "Se",    "Wdf", "Zw"};
     static constexpr std::string_view USERS[] = {"RtlGetLastNtStatus", "RtlNtStatusToDosError"};
     return is_of_c(name) || (std::ranges::any_of(PREFIXES, [&](auto prefix) { return name.starts_with(prefix); }) &&
                              std::ranges::find(USERS, name) == std::end(USERS));
@@ -140,6 +145,15 @@ void *export_for_driver(std::string_view module, std::string_view name, [[maybe_
     }
 #endif
     return found.address;
+}
+
+bool forced_integrity([[maybe_unused]] const void *routine) {
+#if FLTSIM_WINDOWS_IMAGES
+    const PeImage *image = image_at(reinterpret_cast<uint64_t>(routine));
+    return image == nullptr || image->forced_integrity();
+#else
+    return true;
+#endif
 }
 
 } // namespace fltsim::image

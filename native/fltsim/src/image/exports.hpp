@@ -24,4 +24,7 @@ Export find_export(std::string_view module, std::string_view name);
 /// modelled.
 void *export_for_driver(std::string_view module, std::string_view name, const char *api);
 
+/// Whether the image that the routine is in was linked with /INTEGRITYCHECK. True for a host's library, which has no such flag.
+bool forced_integrity(const void *routine);
+
 } // namespace fltsim::image

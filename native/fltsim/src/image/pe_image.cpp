@@ -245,6 +245,11 @@ const Section *PeImage::section_at(uint32_t rva) const {
     return found != file_.sections().end() ? &*found : nullptr;
 }
 
+bool PeImage::forced_integrity() const {
+    constexpr uint16_t FORCE_INTEGRITY = 0x80; // IMAGE_DLLCHARACTERISTICS_FORCE_INTEGRITY
+    return (file_.header().dll_characteristics & FORCE_INTEGRITY) != 0;
+}
+
 bool PeImage::discarded(uint32_t rva) const {
     const Section *section = section_at(rva);
     return discarded_ && section != nullptr && (section->characteristics & SECTION_DISCARDABLE) != 0;

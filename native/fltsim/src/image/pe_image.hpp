@@ -63,6 +63,8 @@ class PeImage final : public Image {
     uint64_t base() const { return memory_.address(); }
     bool contains(uint64_t address) const { return address - base() < memory_.bytes(); }
     const std::string &name() const { return name_; }
+    /// Linked with /INTEGRITYCHECK.
+    bool forced_integrity() const;
     const std::vector<Section> &sections() const { return file_.sections(); }
     /// The section at this offset; null: none.
     const Section *section_at(uint32_t rva) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: the current thread and process, identifiers, object references by handle and by pointer, ZwClose.
+// This module provides: the current thread and process, identifiers, object types, object references by handle and by pointer, ZwClose.
 //
 // PETHREAD and PKTHREAD are Thread pointers, PEPROCESS Process pointers, PFILE_OBJECT the address of io::FileObject::native. Processes live as
 // long as the world, so their references are not counted.
@@ -8,6 +8,7 @@
 
 #include "core/faults.hpp"
 #include "io/io_manager.hpp"
+#include "ke/process_object.hpp"
 #include "ke/state.hpp"
 #include "ke/threads.hpp"
 
@@ -20,8 +21,10 @@ struct _OBJECT_TYPE {
 namespace {
 
 _OBJECT_TYPE thread_type{"thread"};
+_OBJECT_TYPE process_type{"process"};
 _OBJECT_TYPE file_type{"file"};
 POBJECT_TYPE thread_type_pointer = &thread_type;
+POBJECT_TYPE process_type_pointer = &process_type;
 POBJECT_TYPE file_type_pointer = &file_type;
 
 constexpr intptr_t CURRENT_PROCESS = -1;
@@ -64,8 +67,10 @@ void reference_file(const char *api, PFILE_OBJECT file) {
 } // namespace
 
 FLTSIM_KERNEL_DATA POBJECT_TYPE *PsThreadType;
+FLTSIM_KERNEL_DATA POBJECT_TYPE *PsProcessType;
 FLTSIM_KERNEL_DATA POBJECT_TYPE *IoFileObjectType;
 POBJECT_TYPE *PsThreadType = &thread_type_pointer;
+POBJECT_TYPE *PsProcessType = &process_type_pointer;
 POBJECT_TYPE *IoFileObjectType = &file_type_pointer;
 
 /// IRQL <= DISPATCH_LEVEL. In a DPC: the thread that was interrupted.
@@ -205,7 +210,11 @@ FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MAS
         *HandleInformation = {};
     }
     if (reinterpret_cast<intptr_t>(Handle) == CURRENT_PROCESS) {
-        unmodelled("ObReferenceObjectByHandle", "the current process");
+        if (ObjectType != nullptr && ObjectType != &process_type) {
+            return STATUS_OBJECT_TYPE_MISMATCH;
+        }
+        *Object = current_thread().process;
+        return STATUS_SUCCESS;
     }
     if (reinterpret_cast<intptr_t>(Handle) == CURRENT_THREAD) {
         if (ObjectType != nullptr && ObjectType != &thread_type) {
@@ -230,6 +239,13 @@ FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MAS
         *Object = thread->thread();
         return STATUS_SUCCESS;
     }
+    if (const auto process = std::dynamic_pointer_cast<ke::ProcessObject>(object)) {
+        if (ObjectType != nullptr && ObjectType != &process_type) {
+            return STATUS_OBJECT_TYPE_MISMATCH;
+        }
+        *Object = &process->process();
+        return STATUS_SUCCESS;
+    }
     if (const auto file = std::dynamic_pointer_cast<io::FileObject>(object)) {
         if (ObjectType != nullptr && ObjectType != &file_type) {
             return STATUS_OBJECT_TYPE_MISMATCH;
@@ -247,7 +263,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MAS
     unmodelled("ObReferenceObjectByHandle", std::string("an object of type ") + object->type_name());
 }
 
-/// IRQL <= DISPATCH_LEVEL. Threads and file objects. STATUS_OBJECT_TYPE_MISMATCH when the object is not of the type that is named.
+/// IRQL <= DISPATCH_LEVEL. Threads, processes and file objects. STATUS_OBJECT_TYPE_MISMATCH when the object is not of the type that is named.
 FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess,
                                                         POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode) {
     constexpr const char *kApi = "ObReferenceObjectByPointer";
@@ -262,8 +278,11 @@ FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MAS
         static_cast<Thread *>(Object)->reference();
         return STATUS_SUCCESS;
     }
-    if (world().is_process(Object) || !looks_like_file(Object)) {
-        unmodelled(kApi, "objects other than threads and files");
+    if (world().is_process(Object)) {
+        return ObjectType != nullptr && ObjectType != &process_type ? STATUS_OBJECT_TYPE_MISMATCH : STATUS_SUCCESS;
+    }
+    if (!looks_like_file(Object)) {
+        unmodelled(kApi, "objects other than threads, processes and files");
     }
     if (ObjectType != nullptr && ObjectType != &file_type) {
         return STATUS_OBJECT_TYPE_MISMATCH;

@@ -84,9 +84,11 @@ struct GenericTable {
     std::string broken; ///< what was done to it that the next call finds
 };
 
-/// A routine of PsSetCreateProcessNotifyRoutine.
+/// A routine of PsSetCreateProcessNotifyRoutine, ...Ex or ...Ex2.
 struct ProcessNotify {
-    PCREATE_PROCESS_NOTIFY_ROUTINE routine = nullptr;
+    enum class Kind { Plain, Extended, Subsystems };
+    const void *routine = nullptr;
+    Kind kind = Kind::Plain;
     uint32_t running = 0; ///< in how many threads it runs
     bool leaving = false; ///< removed, as soon as it runs nowhere
 };

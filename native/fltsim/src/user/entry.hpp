@@ -33,6 +33,11 @@ bool enter(const std::shared_ptr<World> &world, const char *api, const std::func
 /// STATUS_THREAD_IS_TERMINATING.
 NTSTATUS enter_native(const std::shared_ptr<World> &world, const char *api, const std::function<void(World &)> &body);
 
+/// A name that a host program gives, of ASCII; null is an empty one.
+inline std::u16string widen(const char *text) {
+    return text == nullptr ? std::u16string() : std::u16string(text, text + std::char_traits<char>::length(text));
+}
+
 /// Runs `body` in the world as the calling thread. -1: no such world, or it stopped or ended first, or `body` said no.
 int in_world(uint32_t number, const char *name, const std::function<bool(World &)> &body);
 

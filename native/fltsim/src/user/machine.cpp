@@ -14,14 +14,6 @@
 using namespace fltsim;
 using namespace fltsim::user;
 
-namespace {
-
-std::u16string widen(const char *text) {
-    return std::u16string(text, text + std::char_traits<char>::length(text)); // names here are ASCII
-}
-
-} // namespace
-
 extern "C" {
 
 int FltSimSetServiceParameter(FLTSIM_WORLD World, const char *Service, const char *Name, uint32_t Value) {

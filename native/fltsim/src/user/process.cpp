@@ -12,6 +12,7 @@
 #include "ke/process_notify.hpp"
 #include "user/entry.hpp"
 #include "user/event.hpp"
+#include "user/process_start.hpp"
 
 using namespace fltsim;
 using namespace fltsim::user;
@@ -34,9 +35,10 @@ void terminate_threads(World &w, const Process &process) {
 void exit_process(World &w, Process &process) {
     terminate_threads(w, process);
     w.block(&process, [&] { return w.io->outstanding_of(process) == 0 || w.ending(); });
-    ke::notify_of_process(process.parent != nullptr ? *process.parent : *w.system_process(), process, false);
+    ke::notify_of_end(process.parent != nullptr ? *process.parent : *w.system_process(), process);
     w.handles->close_all_of(process);
     w.io->unmap_views_of(process);
+    process.section.reset();
     process.ended = true;
     w.note("process " + std::to_string(process.id) + ": ended");
     w.wake(&process);
@@ -56,16 +58,58 @@ bool in_system_thread(World &w, const char *name, const std::function<void()> &w
     return *done;
 }
 
+/// Of FltSimCreateProcess and FltSimStartProcess: false, the process never came to be.
+bool start(World &w, const Program &program, uint32_t *id, NTSTATUS *status) {
+    Process *made = nullptr;
+    *status = start_process(w, program, &made);
+    *id = made == nullptr ? 0 : static_cast<uint32_t>(made->id);
+    return NT_SUCCESS(*status);
+}
+
 } // namespace
+
+void user::end_process(World &world, Process &process) {
+    process.terminating = true;
+    world.spawn("last thread of process " + std::to_string(process.id), &process, [&world, &process] {
+        const KernelCall call("NtTerminateProcess", PASSIVE_LEVEL);
+        exit_process(world, process);
+    });
+}
 
 extern "C" {
 
 int FltSimCreateProcess(FLTSIM_WORLD World, uint32_t *ProcessId) {
     return ProcessId == nullptr ? -1 : in_world(World, "NtCreateUserProcess", [&](fltsim::World &w) {
-        Process *made = w.make_process("client");
-        made->parent = executing().process;
-        ke::notify_of_process(*made->parent, *made, true);
-        *ProcessId = static_cast<uint32_t>(made->id);
+        NTSTATUS status = STATUS_SUCCESS;
+        return start(w, {{}, {}, false}, ProcessId, &status);
+    });
+}
+
+int FltSimStartProcess(FLTSIM_WORLD World, const char *Image, const char *CommandLine, uint32_t *ProcessId,
+                       int32_t *Status) {
+    if (ProcessId == nullptr || Status == nullptr) {
+        return -1;
+    }
+    return in_world(World, "NtCreateUserProcess", [&](fltsim::World &w) {
+        const std::u16string image = Image == nullptr ? std::u16string() : full_image_name(w, widen(Image));
+        if (Image != nullptr && image.empty()) {
+            *ProcessId = 0;
+            *Status = STATUS_OBJECT_PATH_NOT_FOUND;
+            return true;
+        }
+        (void)start(w, {image, widen(CommandLine), true}, ProcessId, Status);
+        return true;
+    });
+}
+
+int FltSimSetProcessImage(FLTSIM_WORLD World, uint32_t ProcessId, const char *Image) {
+    return Image == nullptr ? -1 : in_world(World, "FltSimSetProcessImage", [&](fltsim::World &w) {
+        Process *process = ProcessId == 0 ? w.client_process() : w.process_by_id(ProcessId);
+        std::u16string image = full_image_name(w, widen(Image));
+        if (process == nullptr || image.empty()) {
+            return false;
+        }
+        process->set_image(std::move(image));
         return true;
     });
 }
@@ -88,12 +132,8 @@ int FltSimTerminateProcess(FLTSIM_WORLD World, uint32_t ProcessId) {
             return false;
         }
         if (!process->terminating) {
-            process->terminating = true;
             w.note("process " + std::to_string(process->id) + ": terminated");
-            w.spawn("last thread of process " + std::to_string(process->id), process, [&w, process] {
-                const KernelCall call("NtTerminateProcess", PASSIVE_LEVEL);
-                exit_process(w, *process);
-            });
+            end_process(w, *process);
         }
         return true;
     });
