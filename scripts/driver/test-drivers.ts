@@ -29,6 +29,7 @@ interface TestDriver {
   readonly name: string
   readonly source: string
   readonly compile?: readonly string[]
+  readonly link?: readonly string[]
 }
 
 const drivers: readonly TestDriver[] = [
@@ -50,6 +51,12 @@ const drivers: readonly TestDriver[] = [
   { name: 'scanner', source: 'scanner.c' },
   { name: 'scanner-forgetful', source: 'scanner.c', compile: ['-DFORGETS'] },
   { name: 'scanner-stranger', source: 'scanner.c', compile: ['-DSTRANGER'] },
+  { name: 'logger', source: 'logger.c' },
+  { name: 'logger-guarded', source: 'logger.c', compile: ['-DGUARDED'] },
+  { name: 'watcher', source: 'watcher.c', link: ['/integritycheck'] },
+  { name: 'watcher-unchecked', source: 'watcher.c' },
+  { name: 'watcher-forgets', source: 'watcher.c', compile: ['-DFORGETS'], link: ['/integritycheck'] },
+  { name: 'watcher-stranger', source: 'watcher.c', compile: ['-DSTRANGER'], link: ['/integritycheck'] },
   ...MISTAKES.map((mistake) => ({
     name: `wrong-${mistake.toLowerCase().replaceAll('_', '-')}`,
     source: 'wrong.c',
@@ -61,10 +68,10 @@ const drivers: readonly TestDriver[] = [
 export async function buildTestDrivers(): Promise<readonly BuiltImage[]> {
   const imports = readdirSync(path.join(paths.root, IMPORTS)).map((file) => `${IMPORTS}/${file}`)
   const built: BuiltImage[] = []
-  for (const { name, source, compile = [] } of drivers) {
+  for (const { name, source, compile = [], link = [] } of drivers) {
     built.push(
       await buildImage({
-        ...{ architecture: 'x64', outputDirectory: testDriverDirectory, name, imports, compile },
+        ...{ architecture: 'x64', outputDirectory: testDriverDirectory, name, imports, compile, link },
         sources: [`${SOURCES}/${source}`, 'native/ddk/windows/guard.c', 'native/ddk/windows/load_config.S'],
       }),
     )

@@ -62,6 +62,14 @@ export function altitudeOption(text: string): string {
   throw new InvalidArgumentError('Expected an altitude, as in 385100 or 370199.5.')
 }
 
+/** The path of a program in the model. */
+export function programOption(text: string): string {
+  if (/^[A-Za-z]:(\\[\x20-\x7e]+)+$/.test(text) && !text.endsWith('\\')) {
+    return text
+  }
+  throw new InvalidArgumentError('Expected a whole path of ASCII characters, as in C:\\Windows\\notepad.exe.')
+}
+
 /** Waits; false: stopped meanwhile. */
 export function sleep(delayMs: number, stop: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {

@@ -4,7 +4,7 @@
 // unloaded, and what came of it.
 //
 // Invariants: what the image imports and the model does not have is named before anything of the image runs; a broken rule ends the command with the
-// model's report (exit code 6).
+// model's report (exit code 6). A filter that turns the test's process down is reported, and does not fail the command.
 
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -14,6 +14,8 @@ import { Session } from '../client/session.js'
 import { SharedTransport } from '../client/shared.js'
 import { FILTER_NAME } from '../generated/protocol.js'
 import { type ModelReport, NotSupportedError, TRAFFIC_WORKLOADS, type TrafficReport } from '../index.js'
+import { ERROR_SHUTDOWN_IN_PROGRESS, hresultFromWin32 } from '../errors/make.js'
+import { ntstatusName } from '../errors/tables.js'
 import { createIo } from '../io/io.js'
 import { runTraffic } from '../io/traffic/traffic.js'
 import { addonTransport, loadAddon } from '../transport/addon.js'
@@ -28,6 +30,10 @@ import { describeDriverImage } from './validate/driver-image.js'
 
 const OPERATION = 'host'
 const VOLUME = 'D:'
+/** The program that the model's client is. */
+const CLIENT = 'C:\\Windows\\client.exe'
+/** What a call gets of a model that is gone. */
+const MODEL_GONE = 0xffffffff
 /** Around minipend's own, 370199.5. */
 const ALTITUDES = { above: '385100', below: '141100' } as const
 
@@ -37,12 +43,16 @@ export interface HostOptions {
   readonly altitude?: string | undefined
   /** Where minipend is, seen from the hosted filter; undefined: not loaded. */
   readonly minipend?: 'above' | 'below' | undefined
+  /** The program that the traffic is of; a default. */
+  readonly process?: string | undefined
   /** Calls of each workload. */
   readonly operations: number
 }
 
 interface Hosted {
   readonly attached: number
+  /** Of a process that was made before the traffic; it ends after that. */
+  readonly processStatus: string
   readonly traffic: readonly TrafficReport[]
   readonly report: ModelReport
 }
@@ -58,6 +68,21 @@ function loadProblem(backend: NativeBackend, service: string): string | undefine
   const prefix = `driver ${service}: driver image `
   const line = parseReport(backend.report()).history.find((each) => each.startsWith(prefix))
   return line?.slice(prefix.length)
+}
+
+/** NTSTATUS and id of one more process of the client's program. */
+async function startProcess(backend: NativeBackend, session: Session): Promise<readonly [number, number]> {
+  const started = await backend.startProcess('', '')
+  if (started[0] === MODEL_GONE) {
+    throw session.filterError(OPERATION, 'start a process', hresultFromWin32(ERROR_SHUTDOWN_IN_PROGRESS))
+  }
+  return started
+}
+
+async function endProcess(backend: NativeBackend, session: Session, id: number): Promise<void> {
+  if (!(await backend.endProcess(id))) {
+    throw session.filterError(OPERATION, 'end a process', hresultFromWin32(ERROR_SHUTDOWN_IN_PROGRESS))
+  }
 }
 
 async function drive(
@@ -86,6 +111,7 @@ async function drive(
       hint: 'give the image of a minifilter: one that calls FltRegisterFilter in its DriverEntry',
     })
   }
+  const [status, id] = await startProcess(backend, session)
   const io = createIo(session)
   const traffic: TrafficReport[] = []
   for (const workload of TRAFFIC_WORKLOADS) {
@@ -96,11 +122,19 @@ async function drive(
       }),
     )
   }
+  if (status === 0) {
+    await endProcess(backend, session, id)
+  }
   check(session, `unload ${service}`, await backend.filterUnload(service))
   if (options.minipend !== undefined) {
     check(session, 'unload minipend', await backend.filterUnload(FILTER_NAME))
   }
-  return { attached: instances.length, traffic, report: parseReport(backend.report()) }
+  return {
+    attached: instances.length,
+    processStatus: ntstatusName(status).name,
+    traffic,
+    report: parseReport(backend.report()),
+  }
 }
 
 export async function host(context: CommandContext, file: string, options: HostOptions): Promise<ExitCode> {
@@ -136,23 +170,35 @@ export async function host(context: CommandContext, file: string, options: HostO
     if (!(await backend.addDriver(service, path.resolve(file), altitude))) {
       throw new InputError(`host: the model has a filter called "${service}" already`, { hint: 'rename the file' })
     }
+    if (options.process !== undefined && !(await backend.setProcessImage(options.process))) {
+      throw new InputError(`host: the model has no volume for "${options.process}"`, {
+        hint: 'name a program on C:, D: or E:',
+      })
+    }
     hosted = await drive(backend, session, service, options, stop)
   } finally {
     await backend.close()
   }
-  const { attached, traffic, report } = hosted
+  const { attached, processStatus, traffic, report } = hosted
+  const made = { image: options.process ?? CLIENT, status: processStatus }
   const left = traffic.flatMap(({ cleanup }) => cleanup.left)
   const ok = report.leaks.length === 0 && left.length === 0
   if (json) {
     const runs = traffic.map((each) => ({ ...each, seed: String(each.seed) }))
-    const { leaks, history } = report
-    terminal.out(
-      `${toJson({ ok, image: facts, service, altitude, seed: String(seed), attached, leaks, history, traffic: runs })}\n`,
-    )
+    const { leaks, history, absentRoutines } = report
+    const loaded = { ok, image: facts, service, altitude, seed: String(seed), attached, process: made }
+    terminal.out(`${toJson({ ...loaded, absentRoutines, leaks, history, traffic: runs })}\n`)
   } else {
     terminal.out(`${facts.file}: SHA-256 ${facts.sha256}, linker ${facts.linker ?? 'unknown'}\n`)
     terminal.out(`loaded as ${service} at altitude ${altitude}, attached to ${attached} volumes; seed ${seed}\n\n`)
     traffic.forEach((each) => terminal.out(`${reportText(each, terminal.colors)}\n`))
+    if (processStatus !== 'STATUS_SUCCESS') {
+      terminal.out(`one more process of ${made.image} could not be made: ${processStatus}\n`)
+    }
+    if (report.absentRoutines.length > 0) {
+      const names = report.absentRoutines.map((name) => `  ${name}\n`).join('')
+      terminal.out(`asked for by name, and not in the model (it got NULL, as on an older Windows):\n${names}`)
+    }
     const leaks = report.leaks.map((leak) => `  ${terminal.colors.red(leak)}\n`).join('')
     terminal.out(
       leaks === ''

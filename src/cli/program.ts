@@ -5,7 +5,14 @@
 import { Argument, Command, CommanderError, Option } from 'commander'
 import { type BackendName, TRAFFIC_WORKLOADS, type TrafficWorkload } from '../index.js'
 import { compare } from './compare.js'
-import { altitudeOption, type CommandContext, integerOption, readingOption, seedOption } from './command.js'
+import {
+  altitudeOption,
+  type CommandContext,
+  integerOption,
+  programOption,
+  readingOption,
+  seedOption,
+} from './command.js'
 import { demo } from './demo/demo.js'
 import { doctor } from './doctor/doctor.js'
 import { EXIT, exitCodeOf, exitCodesHelp } from './exit-codes.js'
@@ -146,6 +153,7 @@ export function createProgram(makeContext: ContextFactory, outcome: Outcome): Co
     .argument('<image>', 'the .sys file, for x64')
     .option('--altitude <number>', 'where it attaches (default: above or below minipend)', altitudeOption)
     .addOption(new Option('--minipend <where>', 'minipend is there too, above or below it').choices(['above', 'below']))
+    .option('--process <path>', 'the program that the traffic is of (default: C:\\Windows\\client.exe)', programOption)
     .option('--operations <count>', 'calls of each workload, 1 to 1000000', integerOption(1, 1_000_000), 200)
     .option('--seed <number>', "seed of the model's scheduler and of the traffic (default: a random one)", seedOption)
     .action(async (image: string, options: HostOptions, command: Command) => {

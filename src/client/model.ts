@@ -35,6 +35,7 @@ export function parseReport(json: string): ModelReport {
     history: texts(report['history']),
     seed: text(report['seed']) ?? '',
     leaks: texts(report['leaks']),
+    absentRoutines: texts(report['absentRoutines']),
     readings: isObject(report['readings']) ? (report['readings'] as ReadingOptions) : {},
     waitingForStorage: typeof report['waitingForStorage'] === 'number' ? report['waitingForStorage'] : 0,
   }

@@ -126,6 +126,8 @@ export interface ModelReport {
   readonly history: readonly string[]
   readonly seed: string
   readonly leaks: readonly string[]
+  /** What drivers have asked for by name (MmGetSystemRoutineAddress, FltGetRoutineAddress) and got NULL, as "ntoskrnl.exe!KeOfTomorrow". */
+  readonly absentRoutines: readonly string[]
   /** Those that are not the default, see `readings` of openMinipend(). */
   readonly readings: ReadingOptions
   /** Non-cached requests that the storage has at this moment: each is below every filter. See `setStorageDelay`. */

@@ -161,6 +161,12 @@ export interface NativeBackend {
   report(): string
   /** FltSimAddDriver. [control] */
   addDriver(service: string, image: string, altitude: string): Promise<boolean>
+  /** FltSimStartProcess; '' is none. NTSTATUS and id. [control] */
+  startProcess(image: string, commandLine: string): Promise<readonly [number, number]>
+  /** FltSimTerminateProcess and FltSimWaitForProcess: whether it has ended. [control] */
+  endProcess(id: number): Promise<boolean>
+  /** FltSimSetProcessImage of the client's process. False: there is no such volume. [control] */
+  setProcessImage(image: string): Promise<boolean>
   setFault(functionName: string, skip: number, count: number): boolean
   /** FltSimSetReading. '': it is set; otherwise what is wrong. */
   setReading(name: string, value: string): string

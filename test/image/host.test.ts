@@ -57,7 +57,12 @@ test('a filter that asks for routines by name gets those that there are, and its
   const { status, stdout } = host(image('asker'), '--json')
   expect(status).toBe(0)
   const document = JSON.parse(stdout) as { readonly history: readonly string[] }
-  expect(document).toMatchObject({ ok: true, leaks: [] })
+  expect(document).toMatchObject({
+    ...{ ok: true, leaks: [], absentRoutines: ['ntoskrnl.exe!KeOfTomorrow', 'fltmgr.sys!FltOfTomorrow'] },
+  })
+  expect(host(image('asker')).stdout).toContain(
+    'in the model (it got NULL, as on an older Windows):\n  ntoskrnl.exe!KeOfTomorrow\n  fltmgr.sys!FltOfTomorrow\n',
+  )
   expect(document.history).toEqual(
     expect.arrayContaining([
       'MmGetSystemRoutineAddress: the model has no ntoskrnl.exe!KeOfTomorrow, the driver got NULL',
@@ -181,6 +186,77 @@ test('what that filter leaves, and what it frees behind its table, is found', ()
   expect(status).toBe(6)
   expect(stderr).toContain('GENERIC TABLE element freed')
   expect(stderr).toContain('keeper-frees.sys!FreeAll+')
+})
+
+const watched = (...args: string[]): Record<string, unknown> & { readonly history: readonly string[] } => {
+  const { status, stdout, stderr } = host(image('watcher'), '--json', ...args)
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  const document = JSON.parse(stdout) as Record<string, unknown> & { readonly history: readonly string[] }
+  expect(document).toMatchObject({ ok: true, leaks: [], absentRoutines: [] })
+  return document
+}
+
+test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
+  'a filter that goes by processes is told of one and lets a trusted one write: %j',
+  (args: string[]) => {
+    const document = watched(...args)
+    expect(document['process']).toEqual({ image: 'C:\\Windows\\client.exe', status: 'STATUS_SUCCESS' })
+    expect(document.history).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(
+          /^driver: watcher: \\\?\?\\C:\\Windows\\client\.exe, made by a thread of \d+ as "C:\\Windows\\client\.exe"$/,
+        ),
+        expect.stringMatching(/^driver: watcher: 1 made, 1 ended, 0 turned down, 0 refused of [1-9]\d+, 0 disagreed$/),
+      ]),
+    )
+  },
+)
+
+test('a program that the filter does not trust is turned down, and what runs of it writes nothing', () => {
+  const document = watched('--process', 'C:\\Downloads\\Untrusted.exe')
+  expect(document['process']).toEqual({ image: 'C:\\Downloads\\Untrusted.exe', status: 'STATUS_VIRUS_INFECTED' })
+  const said = /watcher: 1 made, 1 ended, 1 turned down, (\d+) refused of \d+, 0 disagreed/.exec(
+    document.history.join('\n'),
+  )
+  expect(Number(said?.[1])).toBeGreaterThan(20)
+  const { stdout } = host(image('watcher'), '--process', 'C:\\Downloads\\Untrusted.exe')
+  expect(stdout).toContain('of C:\\Downloads\\Untrusted.exe could not be made: STATUS_VIRUS_INFECTED')
+  expect(host(image('watcher'), '--process', 'Q:\\x.exe').stderr).toContain('the model has no volume')
+  expect(host(image('watcher'), '--process', 'x.exe').stderr).toContain('Expected a whole path')
+})
+
+test('what a filter that goes by processes does wrong is found', () => {
+  const unchecked = host(image('watcher-unchecked'))
+  expect(unchecked.status).not.toBe(0)
+  expect(unchecked.stderr).toContain('ERROR_ACCESS_DENIED')
+  const forgets = host(image('watcher-forgets'))
+  expect(forgets.status).toBe(6)
+  expect(forgets.stderr).toContain('PROCESS NOTIFY routine left')
+  const stranger = host(image('watcher-stranger'))
+  expect(stranger.status).toBe(6)
+  expect(stranger.stderr).toContain('V24 handle for a stranger')
+  expect(stranger.stderr).toContain('watcher-stranger.sys!NameByHandle+')
+})
+
+test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
+  'a filter that keeps a log in a file through the whole stack: %j',
+  (args: string[]) => {
+    const { status, stdout } = host(image('logger'), '--json', ...args)
+    expect(status).toBe(0)
+    const document = JSON.parse(stdout) as { readonly history: readonly string[] }
+    expect(document).toMatchObject({ ok: true, leaks: [] })
+    const said = /logger: (\d+) lines, wrong: nothing, own creates: (\d+)/.exec(document.history.join('\n'))
+    const [, lines, own] = said ?? []
+    expect(Number(lines)).toBeGreaterThan(10)
+    expect(Number(own)).toBeGreaterThan(5)
+  },
+)
+
+test('a file service in a guarded region stops the model', () => {
+  const { status, stderr } = host(image('logger-guarded'))
+  expect(status).toBe(6)
+  expect(stderr).toContain('GUARDED REGION around a file service')
+  expect(stderr).toContain('logger-guarded.sys!WriteLines+')
 })
 
 test('a driver that is no filter is told from one', () => {

@@ -75,6 +75,10 @@ using RtlNtStatusToDosErrorFunction = decltype(&::RtlNtStatusToDosError);
     X(FltSimSelectWorld)                                                                                               \
     X(FltSimReport)                                                                                                    \
     X(FltSimAddDriver)                                                                                                 \
+    X(FltSimStartProcess)                                                                                              \
+    X(FltSimTerminateProcess)                                                                                          \
+    X(FltSimWaitForProcess)                                                                                            \
+    X(FltSimSetProcessImage)                                                                                           \
     X(FltSimSetFault)                                                                                                  \
     X(FltSimSetReading)                                                                                                \
     X(FltSimSetStorageDelay)

@@ -3,6 +3,7 @@
 // This module provides: NativeBackend.
 
 #include "objects.hpp"
+#include "process_calls.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -368,6 +369,9 @@ void define_backend_class(Napi::Env env) {
                      method<Backend, create_completion_port>("createCompletionPort"),
                      method<Backend, report>("report"),
                      method<Backend, add_driver>("addDriver"),
+                     method<Backend, start_process>("startProcess"),
+                     method<Backend, end_process>("endProcess"),
+                     method<Backend, set_process_image>("setProcessImage"),
                      method<Backend, set_fault>("setFault"),
                      method<Backend, set_reading>("setReading"),
                      method<Backend, set_storage_delay>("setStorageDelay"),

@@ -49,7 +49,7 @@ FLTSIM_API int FltSimDestroyWorld(FLTSIM_WORLD World);
 /// Makes World the calling thread's current one, for calls that take a name. 0 unselects. Returns 0 or -1.
 FLTSIM_API int FltSimSelectWorld(FLTSIM_WORLD World);
 
-/// Writes the world's report as UTF-8 JSON: {"stopped":bool,"rule":..,"call":..,"text":..,"history":[..],"seed":"..","leaks":[..],
+/// Writes the world's report as UTF-8 JSON: {"stopped":bool,"rule":..,"call":..,"text":..,"history":[..],"seed":"..","leaks":[..],"absentRoutines":[..]: what drivers have asked for by name and got NULL,
 /// "waitingForStorage":number of non-cached requests that the storage has at this moment,"faults":[{"function":..,"status":..,"statuses":how many ways to
 /// fail it has}]: the calls that FltSimSetFault has made fail,"readings":{name:value}: those of FltSimSetReading that are not the default}.
 /// Returns the bytes it needs with the terminator; writes nothing when Bytes is too small.

@@ -48,6 +48,7 @@ TEST(routines_are_found_by_name) {
 TEST(routines_that_are_not_there_are_null_and_noted) {
     const std::string report = with([](World &) {
         CHECK(system_routine(u"KeNoSuchRoutine") == nullptr);
+        CHECK(system_routine(u"KeNoSuchRoutine") == nullptr);
         CHECK(system_routine(u"kequerytimeincrement") == nullptr); // names are case-sensitive
         CHECK(system_routine(u"KeQuery\u00E9") == nullptr);
         CHECK(system_routine(u"FltRegisterFilter") == nullptr); // each finds its own module's
@@ -67,6 +68,9 @@ TEST(routines_that_are_not_there_are_null_and_noted) {
                                   "driver got NULL"));
     CHECK(check::contains(report, "FltGetRoutineAddress: the model has no fltmgr.sys!FltNoSuchRoutine"));
     CHECK(check::contains(report, "ntoskrnl.exe!KeQuery?,"));
+    // Each once, in the order of asking.
+    CHECK(check::contains(report, "\"absentRoutines\":[\"ntoskrnl.exe!KeNoSuchRoutine\","));
+    CHECK(!check::contains(report, "NoSuchRoutine\",\"ntoskrnl.exe!KeNoSuchRoutine\""));
 }
 
 TEST(routines_are_asked_for_correctly) {

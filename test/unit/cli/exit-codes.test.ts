@@ -34,6 +34,7 @@ const report = {
   history: [],
   seed: '1',
   leaks: [],
+  absentRoutines: [],
   readings: {},
   waitingForStorage: 0,
 }

@@ -118,6 +118,7 @@ test('a stopped model is shown with its history and its seed', () => {
     history: ['one', 'two'],
     seed: '42',
     leaks: ['a'],
+    absentRoutines: [],
     readings: {},
     waitingForStorage: 0,
   }

@@ -83,6 +83,13 @@ void Report::leak(std::string what) {
     leaks_.push_back(std::move(what));
 }
 
+void Report::absent_routine(std::string name) {
+    const std::lock_guard guard(mutex_);
+    if (std::ranges::find(absent_, name) == absent_.end()) {
+        absent_.push_back(std::move(name));
+    }
+}
+
 bool Report::stop(Stop stop) {
     const std::lock_guard guard(mutex_);
     if (stopped_) {
@@ -123,6 +130,7 @@ std::string Report::json(uint64_t seed, uint32_t waiting_for_storage) const {
     json += ",\"history\":" + quoted_list(history_);
     json += ",\"seed\":\"" + std::to_string(seed) + "\"";
     json += ",\"leaks\":" + quoted_list(leaks_);
+    json += ",\"absentRoutines\":" + quoted_list(absent_);
     json += ",\"waitingForStorage\":" + std::to_string(waiting_for_storage) + "}";
     return json;
 }

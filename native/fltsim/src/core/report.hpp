@@ -29,6 +29,8 @@ class Report {
 
     void note(std::string line);
     void leak(std::string what);
+    /// Each name once, in the order of asking.
+    void absent_routine(std::string name);
     /// Only the first one counts: what follows a broken rule proves nothing. False when there was one already.
     bool stop(Stop stop);
     bool stopped() const;
@@ -44,6 +46,7 @@ class Report {
     mutable std::mutex mutex_;
     std::deque<std::string> history_;
     std::vector<std::string> leaks_;
+    std::vector<std::string> absent_;
     bool stopped_ = false;
     Stop stop_;
 };

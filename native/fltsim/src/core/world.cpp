@@ -258,6 +258,9 @@ std::string World::report_json() {
 void World::note(std::string line) {
     impl_->report.note(std::move(line));
 }
+void World::absent_routine(std::string name) {
+    impl_->report.absent_routine(std::move(name));
+}
 void World::leak(std::string what) {
     impl_->report.leak(std::move(what));
 }

@@ -242,6 +242,8 @@ class World {
     std::string report_json();
     /// Adds a line to the history that a report shows (kept short: the last few hundred).
     void note(std::string line);
+    /// A driver has asked for this routine by name and got NULL: "ntoskrnl.exe!KeOfTomorrow".
+    void absent_routine(std::string name);
     /// Reported as a leak by report_json() and, at destroy, on stderr when FLTSIM_LEAKS=print.
     void leak(std::string what);
 

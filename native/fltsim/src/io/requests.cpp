@@ -22,7 +22,8 @@ std::shared_ptr<Operation> IoManager::Impl::irp(UCHAR major, FileObject &file, K
     operation->form = Form::Irp;
     operation->major = major;
     operation->irp_flags = flags;
-    operation->requestor_mode = mode;
+    // What a driver's service sends is the kernel's own.
+    operation->requestor_mode = executing().in_driver_service ? static_cast<KPROCESSOR_MODE>(KernelMode) : mode;
     operation->file = file.shared_from_this();
     operation->volume = file.volume;
     operation->below = file.below;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // This module provides: MmGetSystemRoutineAddress and FltGetRoutineAddress: what the model exports, by name. A driver that asks for what the model
-// does not have is told what an older Windows would tell it, null, and the world's history has the name.
+// does not have is told what an older Windows would tell it, null, and the world's report has the name.
 #include <algorithm>
 #include <initializer_list>
 #include <string>
@@ -22,7 +22,9 @@ void *routine_of(const char *api, std::initializer_list<const char *> modules, c
             return found;
         }
     }
-    world().note(std::string(api) + ": the model has no " + *modules.begin() + "!" + name + ", the driver got NULL");
+    const std::string absent = std::string(*modules.begin()) + "!" + name;
+    world().note(std::string(api) + ": the model has no " + absent + ", the driver got NULL");
+    world().absent_routine(absent);
     return nullptr;
 }
 

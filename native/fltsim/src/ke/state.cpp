@@ -17,6 +17,13 @@ WorldState &world_state() {
     return *static_cast<WorldState *>(w.ke_state.get());
 }
 
+void check_special_apcs(const char *api) {
+    if (thread_state(executing()).guarded_regions != 0) {
+        bugcheck("GUARDED REGION around a file service", api,
+                 "special kernel APCs are disabled: no file operation of the thread would end");
+    }
+}
+
 ThreadState &thread_state(Thread &thread) {
     if (!thread.ke_state) {
         thread.ke_state = std::make_shared<ThreadState>();

@@ -132,6 +132,9 @@ void check_no_timers();
 void note_freed_tables(const void *memory, size_t bytes);
 void forget_tables();
 
+/// Stops the world in a guarded region: without special kernel APCs no file operation of this thread ends.
+void check_special_apcs(const char *api);
+
 /// Of the current world. Model lock held.
 WorldState &world_state();
 /// Of a thread, which must be the executing one unless it is not running.

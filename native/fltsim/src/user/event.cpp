@@ -24,18 +24,27 @@ bool wait_for(World &world, const void *channel, const std::function<bool()> &pr
     return ended;
 }
 
+bool Event::try_take() {
+    const bool taken = set_;
+    set_ = set_ && manual_reset_;
+    return taken;
+}
+
 bool Event::wait(std::optional<uint64_t> deadline_100ns, const std::function<bool()> &interrupted) {
     bool taken = false;
     wait_for(
         world(), this,
         [this, &taken, &interrupted] {
-            if (!taken && set_) {
-                taken = true;
-                set_ = manual_reset_;
-            }
+            taken = taken || try_take();
             return taken || interrupted();
         },
         deadline_100ns);
+    return taken;
+}
+
+bool Event::take(std::optional<uint64_t> deadline_100ns) {
+    bool taken = false;
+    world().block(this, [this, &taken] { return taken = taken || try_take(); }, deadline_100ns);
     return taken;
 }
 

@@ -41,7 +41,11 @@ class Event final : public Object {
     /// The same, ended by `interrupted` too. False: it is not set.
     bool wait(std::optional<uint64_t> deadline_100ns, const std::function<bool()> &interrupted);
 
+    /// For kernel mode: nothing but the deadline ends the wait.
+    bool take(std::optional<uint64_t> deadline_100ns);
+
   private:
+    bool try_take();
     const bool manual_reset_;
     bool set_;
 };
