@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // This driver provides: a minifilter that goes by processes. It is told of each that is made and turns down those of untrusted.exe; a program of that name
-// that runs all the same opens no file for writing. Whose a create is it finds out in three ways, which have to agree. It fails DriverEntry with the status that
+// that runs all the same opens no .obj file to read it. Whose a create is it finds out in three ways, which have to agree. It fails DriverEntry with the status that
 // a call gave. With FORGETS its routine is still registered when it goes; with STRANGER its handles belong to whoever runs. For `minipend host`.
 
 #include <fltkernel.h>
@@ -12,6 +12,7 @@ DRIVER_INITIALIZE FxDriverEntry;
 #define TAG 'hctW'
 
 static const UNICODE_STRING Untrusted = RTL_CONSTANT_STRING(L"untrusted.exe");
+static const UNICODE_STRING Secret = RTL_CONSTANT_STRING(L".obj");
 
 static PFLT_FILTER Filter;
 static volatile LONG Made;
@@ -38,6 +39,18 @@ static BOOLEAN IsUntrusted(_In_ PCUNICODE_STRING Name) {
     const UNICODE_STRING Base = BaseName(Name);
 
     return RtlEqualUnicodeString(&Base, &Untrusted, TRUE);
+}
+
+/// An object file.
+static BOOLEAN IsSecret(_In_ PCUNICODE_STRING Name) {
+    UNICODE_STRING Tail = *Name;
+
+    if (Name->Length < Secret.Length) {
+        return FALSE;
+    }
+    Tail.Buffer += (Name->Length - Secret.Length) / sizeof(WCHAR);
+    Tail.Length = Tail.MaximumLength = Secret.Length;
+    return RtlEqualUnicodeString(&Tail, &Secret, TRUE);
 }
 
 static void NTAPI OfProcess(_Inout_ PEPROCESS Process, _In_ HANDLE ProcessId, _Inout_opt_ PPS_CREATE_NOTIFY_INFO Info) {
@@ -100,8 +113,8 @@ static BOOLEAN ShortNameAgrees(_In_ PEPROCESS Process, _In_ PCUNICODE_STRING Nam
     return At == Base.Length / sizeof(WCHAR) || At == 14;
 }
 
-/// Whether the process may write. FALSE in *Agree: the ways to its name do not.
-static BOOLEAN MayWrite(_In_ PEPROCESS Process, _Out_ BOOLEAN *Agree) {
+/// Whether the process may read. FALSE in *Agree: the ways to its name do not.
+static BOOLEAN MayRead(_In_ PEPROCESS Process, _Out_ BOOLEAN *Agree) {
     PUNICODE_STRING Name = NULL;
     PUNICODE_STRING ByHandle = NULL;
     BOOLEAN May = FALSE;
@@ -127,17 +140,18 @@ static FLT_PREOP_CALLBACK_STATUS FLTAPI PreCreate(_Inout_ PFLT_CALLBACK_DATA Dat
     BOOLEAN Agree = FALSE;
     BOOLEAN May;
 
-    UNREFERENCED_PARAMETER(Objects);
     *Context = NULL;
     if (Process == NULL) {
         return FLT_PREOP_SUCCESS_NO_CALLBACK;
     }
     InterlockedIncrement(&Creates);
-    May = MayWrite(Process, &Agree);
+    May = MayRead(Process, &Agree);
     if (!Agree) {
         InterlockedIncrement(&Disagreed);
     }
-    if (May || (Data->Iopb->Parameters.Create.SecurityContext->DesiredAccess & (FILE_WRITE_DATA | DELETE)) == 0) {
+    if (May || !IsSecret(&Objects->FileObject->FileName) ||
+        (Data->Iopb->Parameters.Create.SecurityContext->DesiredAccess & (FILE_READ_DATA | FILE_WRITE_DATA)) !=
+            FILE_READ_DATA) {
         return FLT_PREOP_SUCCESS_NO_CALLBACK;
     }
     InterlockedIncrement(&Refused);

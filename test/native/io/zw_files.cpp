@@ -9,6 +9,8 @@
 #include "core/faults.hpp"
 #include "fltsim.h"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace io_bench;
 
 namespace {
@@ -436,3 +438,5 @@ TEST(mistakes_with_file_services) {
                    "UNMODELLED"));
     CHECK(stops_by([] { ZwWaitForSingleObject(nullptr, TRUE, nullptr); }, "UNMODELLED"));
 }
+
+} // namespace MINIPEND_TEST_FILE

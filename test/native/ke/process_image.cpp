@@ -8,6 +8,8 @@
 #include "ke/pool.hpp"
 #include "user/process_start.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -415,3 +417,5 @@ TEST(mistakes_with_processes) {
              std::string("V5 IRQL too high"));
     inside = {};
 }
+
+} // namespace MINIPEND_TEST_FILE

@@ -4,6 +4,7 @@
 // their way any more. While a message of its runs: killed_test.cpp.
 
 #include "../other_process.hpp"
+#include "gates.hpp"
 #include "inside.hpp"
 
 namespace MINIPEND_TEST_FILE {
@@ -13,21 +14,6 @@ using namespace spine;
 namespace {
 
 constexpr uint32_t ALL_EVENTS = (1u << MINIPEND_EVENT_KIND_COUNT) - 1;
-
-/// Causes of the completed events, once there are `count`.
-std::vector<uint32_t> causes(const Client &watcher, size_t count) {
-    std::vector<uint32_t> found;
-    CHECK(eventually([&] {
-        found.clear();
-        for (const MINIPEND_EVENT &event : watcher.pull(0).events) {
-            if (event.Kind == MINIPEND_EVENT_KIND_COMPLETED) {
-                found.push_back(event.Cause);
-            }
-        }
-        return found.size() >= count;
-    }));
-    return found;
-}
 
 /// Nobody but `watcher` is connected, no rule is in force, nothing is held.
 void check_nothing_is_left(const Client &watcher, const OtherProcess &killed) {
