@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "core/faults.hpp"
-#include "fltsim.h"
+#include "flt/recorder.hpp"
 
 namespace MINIPEND_TEST_FILE {
 
@@ -87,12 +87,12 @@ LARGE_INTEGER at(int64_t offset) {
 void NTAPI no_routine(PVOID, PIO_STATUS_BLOCK, ULONG) {}
 
 bool stops_by(const std::function<void()> &fn, const char *rule) {
-    const std::string report = run(fn);
-    const bool right = check::contains(report, std::string("\"rule\":\"") + rule);
-    if (!right) {
-        fprintf(stderr, "%s\n", report.c_str());
+    const std::string found =
+        recorder::rule_of(recorder::run_known(recorder::Executor::Fibers, [&fn](recorder::Bench &) { fn(); }));
+    if (found != rule) {
+        fprintf(stderr, "%s instead of %s\n", found.c_str(), rule);
     }
-    return right;
+    return found == rule;
 }
 
 } // namespace
@@ -132,7 +132,7 @@ TEST(drivers_write_and_read_files) {
                                        STATUS_INVALID_PARAMETER);
                               CHECK_EQ(ZwFlushBuffersFile(file, &iosb), STATUS_SUCCESS);
                               CHECK_EQ(iosb.Status, STATUS_SUCCESS);
-                              CHECK(check::contains(traced(), "FLUSH_BUFFERS("));
+                              CHECK(check::contains(traced(), "FLUSH("));
                               CHECK_EQ(ZwClose(file), STATUS_SUCCESS);
                               file = zw_open(u"\\??\\D:\\log.txt", FILE_OPEN, SYNC, FILE_APPEND_DATA | SYNCHRONIZE);
                               place = at(0); // not looked at
@@ -332,7 +332,7 @@ TEST(file_services_of_drivers_fail_when_asked_to) {
             HANDLE handle = nullptr;
             char byte = 0;
             const auto check = [](const char *fault, NTSTATUS expected, const std::function<NTSTATUS()> &call) {
-                REQUIRE(FltSimSetFault(world().number, fault, 0, 1) == 0);
+                REQUIRE(world().faults->set(fault, 0, 1));
                 CHECK_EQ(call(), expected);
             };
             check("ZwCreateFile:STATUS_ACCESS_DENIED", STATUS_ACCESS_DENIED, [&] {
