@@ -15,8 +15,7 @@ const char *or_null(const std::string &text) {
 }
 
 /// A call of the model that says yes or no: `ask(api, world)`.
-template <class Ask>
-Napi::Value start_boolean(Arguments &arguments, const std::shared_ptr<Backend> &backend, Ask ask) {
+template <class Ask> Napi::Value start_boolean(Arguments &arguments, const std::shared_ptr<Backend> &backend, Ask ask) {
     auto result = std::make_shared<bool>(false);
     auto work = [=](WorkerThread &) {
         *result = backend->ready() && backend->api->embedded() && ask(*backend->api, backend->world);
