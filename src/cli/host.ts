@@ -14,6 +14,7 @@ import { Session } from '../client/session.js'
 import { SharedTransport } from '../client/shared.js'
 import { FILTER_NAME } from '../generated/protocol.js'
 import { type ModelReport, NotSupportedError, TRAFFIC_WORKLOADS, type TrafficReport } from '../index.js'
+import { ModelStoppedError } from '../errors/errors.js'
 import { ERROR_SHUTDOWN_IN_PROGRESS, hresultFromWin32 } from '../errors/make.js'
 import { ntstatusName } from '../errors/tables.js'
 import { createIo } from '../io/io.js'
@@ -70,6 +71,20 @@ function loadProblem(backend: NativeBackend, service: string): string | undefine
   return line?.slice(prefix.length)
 }
 
+const LINES_OF_HISTORY = 3
+
+/** A driver whose DriverEntry fails: with what the model noted last. */
+function loadFailure(backend: NativeBackend, session: Session, service: string, hresult: number): Error {
+  const error = session.filterError(OPERATION, `load ${service}`, hresult)
+  if (error instanceof ModelStoppedError) {
+    return error
+  }
+  const last = parseReport(backend.report()).history.slice(-LINES_OF_HISTORY)
+  return new InputError(`host: ${error.message}`, {
+    hint: ['its DriverEntry failed; what happened last:', ...last].join('\n    '),
+  })
+}
+
 /** NTSTATUS and id of one more process of the client's program. */
 async function startProcess(backend: NativeBackend, session: Session): Promise<readonly [number, number]> {
   const started = await backend.startProcess('', '')
@@ -99,7 +114,9 @@ async function drive(
       hint: 'give the x64 image of a minifilter, a .sys file',
     })
   }
-  check(session, `load ${service}`, hresult)
+  if (hresult !== 0) {
+    throw loadFailure(backend, session, service, hresult)
+  }
   if (options.minipend !== undefined) {
     check(session, 'load minipend', await backend.filterLoad(FILTER_NAME))
     const [attached] = await backend.filterAttach(FILTER_NAME, VOLUME, '', '')

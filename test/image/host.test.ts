@@ -227,8 +227,9 @@ test('a program that the filter does not trust is turned down, and what runs of 
 
 test('what a filter that goes by processes does wrong is found', () => {
   const unchecked = host(image('watcher-unchecked'))
-  expect(unchecked.status).not.toBe(0)
-  expect(unchecked.stderr).toContain('ERROR_ACCESS_DENIED')
+  expect(unchecked.status).toBe(5)
+  expect(unchecked.stderr).toContain('cannot load watcher-unchecked: ERROR_ACCESS_DENIED')
+  expect(unchecked.stderr).toContain("the routine's image was linked without /INTEGRITYCHECK")
   const forgets = host(image('watcher-forgets'))
   expect(forgets.status).toBe(6)
   expect(forgets.stderr).toContain('PROCESS NOTIFY routine left')
