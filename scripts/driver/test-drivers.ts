@@ -36,6 +36,8 @@ const drivers: readonly TestDriver[] = [
   { name: 'seh', source: 'seh.c' },
   { name: 'asker', source: 'asker.c' },
   { name: 'asker-miscalls', source: 'asker.c', compile: ['-DMISCALLS'] },
+  { name: 'inventory', source: 'inventory.c' },
+  { name: 'inventory-forgets', source: 'inventory.c', compile: ['-DFORGETS'] },
   { name: 'keeper', source: 'keeper.c' },
   { name: 'keeper-forgets', source: 'keeper.c', compile: ['-DFORGETS'] },
   { name: 'keeper-frees', source: 'keeper.c', compile: ['-DFREES'] },

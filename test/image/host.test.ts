@@ -294,3 +294,29 @@ test('what is no image is refused with the reason', () => {
   expect(host(file).stderr).toContain('it is no Windows image: no MZ header')
   expect(host(path.join(directory, 'absent.sys'))).toMatchObject({ status: 5 })
 })
+
+test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
+  'a filter that looks for volumes and instances, and asks for statuses, is driven: %j',
+  (args: string[]) => {
+    const { status, stdout, stderr } = host(image('inventory'), '--json', ...args)
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const document = JSON.parse(stdout) as { readonly history: readonly string[] }
+    expect(document).toMatchObject({ ok: true, leaks: [] })
+    expect(document.history).toEqual(
+      expect.arrayContaining([
+        'driver: inventory: D: is \\??\\Volume{4d696e69-7065-6e64-0000-000000000002}, type 2, writable 1, snapshot 0',
+        'driver: inventory: E: is \\??\\Volume{4d696e69-7065-6e64-0000-000000000003}, type 3, writable 1, snapshot 0',
+        'driver: inventory: attached',
+        'driver: inventory: 3 volumes',
+        `driver: inventory: filters: ${args.includes('below') ? 2 : 1}`,
+        'driver: inventory: told of every create, names known',
+      ]),
+    )
+  },
+)
+
+test('the name of a drive that a filter forgets is a leak', () => {
+  const forgotten = JSON.parse(host(image('inventory-forgets'), '--json').stdout) as Record<string, unknown>
+  expect(forgotten['ok']).toBe(false)
+  expect(JSON.stringify(forgotten['leaks'])).toContain('DoNm')
+})

@@ -7,3 +7,4 @@
 #include "ntifs.h"
 #include "fltkernel_functions.h"
 #include "fltkernel_io.h"
+#include "fltkernel_volumes.h"

@@ -119,6 +119,11 @@ ULONG FLTAPI FltGetRequestorProcessId(_In_ PFLT_CALLBACK_DATA CallbackData);
 /// IRQL <= DISPATCH_LEVEL.
 HANDLE FLTAPI FltGetRequestorProcessIdEx(_In_ PFLT_CALLBACK_DATA CallbackData);
 
+/// IRQL <= DISPATCH_LEVEL. The result must be looked at.
+NTSTATUS FLTAPI FltRequestOperationStatusCallback(_In_ PFLT_CALLBACK_DATA Data,
+                                                  _In_ PFLT_GET_OPERATION_STATUS_CALLBACK CallbackRoutine,
+                                                  _In_opt_ PVOID RequesterContext);
+
 /// Any IRQL.
 PCHAR FLTAPI FltGetIrpName(_In_ UCHAR IrpMajorCode);
 

@@ -172,6 +172,22 @@ NTSTATUS FLTAPI FltDeviceIoControlFile(_In_ PFLT_INSTANCE Instance, _In_ PFILE_O
                                        _In_ ULONG InputBufferLength, _Out_opt_ PVOID OutputBuffer,
                                        _In_ ULONG OutputBufferLength, _Out_opt_ PULONG LengthReturned);
 
+/// IRQL <= PASSIVE_LEVEL. The result must be looked at.
+NTSTATUS FLTAPI FltQueryInformationByName(_In_ PFLT_FILTER Filter, _In_opt_ PFLT_INSTANCE Instance,
+                                          _In_ POBJECT_ATTRIBUTES ObjectAttributes,
+                                          _Out_ PIO_STATUS_BLOCK IoStatusBlock,
+                                          _Out_writes_bytes_(Length) PVOID FileInformation, _In_ ULONG Length,
+                                          _In_ FILE_INFORMATION_CLASS FileInformationClass,
+                                          _In_opt_ PIO_DRIVER_CREATE_CONTEXT DriverContext);
+
+/// IRQL <= PASSIVE_LEVEL. The result must be looked at.
+NTSTATUS FLTAPI FltTagFile(_In_ PFLT_INSTANCE InitiatingInstance, _In_ PFILE_OBJECT FileObject, _In_ ULONG FileTag,
+                           _In_opt_ GUID *Guid, _In_ PVOID DataBuffer, _In_ USHORT DataBufferLength);
+
+/// IRQL <= PASSIVE_LEVEL. The result must be looked at.
+NTSTATUS FLTAPI FltUntagFile(_In_ PFLT_INSTANCE InitiatingInstance, _In_ PFILE_OBJECT FileObject, _In_ ULONG FileTag,
+                             _In_opt_ GUID *Guid);
+
 // ---- volumes
 
 /// IRQL <= PASSIVE_LEVEL. The result must be looked at.

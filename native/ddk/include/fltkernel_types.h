@@ -251,6 +251,11 @@ typedef NTSTATUS(FLTAPI *PFLT_MESSAGE_NOTIFY)(_In_opt_ PVOID PortCookie, _In_opt
                                               _In_ ULONG InputBufferLength, _Out_opt_ PVOID OutputBuffer,
                                               _In_ ULONG OutputBufferLength, _Out_ PULONG ReturnOutputBufferLength);
 
+typedef void(FLTAPI *PFLT_GET_OPERATION_STATUS_CALLBACK)(_In_ PCFLT_RELATED_OBJECTS FltObjects,
+                                                         _In_ PFLT_IO_PARAMETER_BLOCK IopbSnapshot,
+                                                         _In_ NTSTATUS OperationStatus,
+                                                         _In_opt_ PVOID RequesterContext);
+
 typedef struct _FLT_TAG_DATA_BUFFER {
     ULONG FileTag;
     USHORT TagDataLength;

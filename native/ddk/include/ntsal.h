@@ -23,6 +23,7 @@
 #define _Out_writes_(Count)
 #define _Out_writes_opt_(Count)
 #define _Out_writes_to_(Count, Used)
+#define _Out_writes_to_opt_(Count, Used)
 #define _Out_writes_bytes_(Bytes)
 #define _Out_writes_bytes_opt_(Bytes)
 #define _Out_writes_bytes_to_(Bytes, Used)

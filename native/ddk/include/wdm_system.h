@@ -78,4 +78,13 @@ NTSTATUS NTAPI RtlStringFromGUID(_In_ const GUID *const Guid, _Out_ PUNICODE_STR
 /// IRQL <= PASSIVE_LEVEL. The result must be looked at.
 NTSTATUS NTAPI RtlGUIDFromString(_In_ PCUNICODE_STRING GuidString, _Out_ GUID *Guid);
 
+/// IRQL <= PASSIVE_LEVEL. The caller frees DosName's buffer.
+NTSTATUS NTAPI IoVolumeDeviceToDosName(_In_ PVOID VolumeDeviceObject, _Out_ PUNICODE_STRING DosName);
+
+/// As IoVolumeDeviceToDosName.
+NTSTATUS NTAPI RtlVolumeDeviceToDosName(_In_ PVOID VolumeDeviceObject, _Out_ PUNICODE_STRING DosName);
+
+/// Any IRQL. The result must be looked at.
+BOOLEAN NTAPI FsRtlIsNtstatusExpected(_In_ NTSTATUS Exception);
+
 EXTERN_C_END

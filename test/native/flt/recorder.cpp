@@ -137,7 +137,8 @@ NTSTATUS Driver::entry(PDRIVER_OBJECT object) {
     for (const UCHAR major : std::initializer_list<UCHAR>{
              IRP_MJ_CREATE, IRP_MJ_CLOSE, IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_QUERY_INFORMATION, IRP_MJ_SET_INFORMATION,
              IRP_MJ_CLEANUP, IRP_MJ_DIRECTORY_CONTROL, IRP_MJ_FLUSH_BUFFERS, IRP_MJ_LOCK_CONTROL,
-             IRP_MJ_FILE_SYSTEM_CONTROL, static_cast<UCHAR>(IRP_MJ_ACQUIRE_FOR_CC_FLUSH)}) {
+             IRP_MJ_FILE_SYSTEM_CONTROL, static_cast<UCHAR>(IRP_MJ_ACQUIRE_FOR_CC_FLUSH),
+             static_cast<UCHAR>(IRP_MJ_QUERY_OPEN)}) {
         FLT_OPERATION_REGISTRATION entry{};
         entry.MajorFunction = static_cast<UCHAR>(major);
         entry.Flags = operation_flags;

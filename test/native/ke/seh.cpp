@@ -98,6 +98,19 @@ TEST(probes) {
     CHECK(check::contains(report, "\"stopped\":false"));
 }
 
+TEST(statuses_that_file_systems_expect) {
+    const std::string report = report_of(check::virtual_world(), [](World &) {
+        for (const NTSTATUS wrong : {STATUS_ACCESS_VIOLATION, STATUS_DATATYPE_MISALIGNMENT, STATUS_ILLEGAL_INSTRUCTION,
+                                     STATUS_INSTRUCTION_MISALIGNMENT}) {
+            CHECK_EQ(FsRtlIsNtstatusExpected(wrong), FALSE);
+        }
+        for (const NTSTATUS expected : {STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_USER_BUFFER}) {
+            CHECK_EQ(FsRtlIsNtstatusExpected(expected), TRUE);
+        }
+    });
+    CHECK(check::contains(report, "\"stopped\":false"));
+}
+
 TEST(pages_that_cannot_be_locked) {
     const std::string report = report_of(check::virtual_world(), [](World &) {
         Page page;

@@ -116,11 +116,13 @@ void go_down(const std::shared_ptr<io::Operation> &operation, Outcome outcome, s
     case Outcome::GoOn:
         operation->state = io::Operation::State::Below;
         operation->volume->file_system->dispatch(operation);
+        tell_statuses(*operation);
         break;
     case Outcome::Pended:
         break;
     case Outcome::Completed:
     case Outcome::DisallowFastIo:
+        drop_requests(state_of(*operation).status_requests);
         turn(*operation); // the upper post-operations run here [BUF-06]
         advance(operation, true);
         break;

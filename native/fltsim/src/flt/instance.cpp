@@ -140,7 +140,9 @@ void call_teardown(const std::shared_ptr<Instance> &instance, PFLT_INSTANCE_TEAR
     }
 }
 
-std::shared_ptr<Instance> find_instance(Filter &filter, const io::Volume &volume, std::u16string_view name) {
+} // namespace
+
+std::shared_ptr<Instance> find_instance(const Filter &filter, const io::Volume &volume, std::u16string_view name) {
     std::shared_ptr<Instance> highest;
     for (const auto &instance : filter.instances) {
         if (instance->volume->volume != &volume || instance->state == Instance::State::Gone) {
@@ -153,8 +155,6 @@ std::shared_ptr<Instance> find_instance(Filter &filter, const io::Volume &volume
     }
     return highest;
 }
-
-} // namespace
 
 std::optional<InstanceDefinition> instance_definition(std::u16string_view service, std::u16string_view name) {
     const Registry &registry = *world().registry;
@@ -272,13 +272,8 @@ void teardown(const std::shared_ptr<Instance> &instance, FLT_INSTANCE_TEARDOWN_F
     }
 }
 
-NTSTATUS FilterManager::attach(std::u16string_view filter_name, io::Volume &volume, std::u16string_view instance_name,
-                               std::u16string_view altitude, std::u16string *created_name) {
-    KernelCall kernel("FltAttachVolume", PASSIVE_LEVEL);
-    const auto filter = find_filter(filter_name);
-    if (!filter) {
-        return STATUS_FLT_FILTER_NOT_FOUND;
-    }
+NTSTATUS attach_manually(const std::shared_ptr<Filter> &filter, io::Volume &volume, std::u16string_view instance_name,
+                         std::u16string_view altitude, std::shared_ptr<Instance> *made) {
     InstanceDefinition wanted{std::u16string(instance_name), std::u16string(altitude), 0};
     constexpr uint32_t kNoManualAttach = 2; // INF-02
     if (const auto defined = instance_definition(filter->name, instance_name)) {
@@ -297,18 +292,28 @@ NTSTATUS FilterManager::attach(std::u16string_view filter_name, io::Volume &volu
     }
     const NTSTATUS status =
         attach_instance(filter, volume, wanted.name, wanted.altitude, FLTFL_INSTANCE_SETUP_MANUAL_ATTACHMENT);
-    if (NT_SUCCESS(status) && created_name) {
-        *created_name = wanted.name;
+    if (NT_SUCCESS(status)) {
+        *made = find_instance(*filter, volume, wanted.name);
     }
     return status;
 }
 
-NTSTATUS FilterManager::detach(std::u16string_view filter_name, io::Volume &volume, std::u16string_view instance_name) {
-    KernelCall kernel("FltDetachVolume", PASSIVE_LEVEL);
+NTSTATUS FilterManager::attach(std::u16string_view filter_name, io::Volume &volume, std::u16string_view instance_name,
+                               std::u16string_view altitude, std::u16string *created_name) {
+    KernelCall kernel("FltAttachVolume", PASSIVE_LEVEL);
     const auto filter = find_filter(filter_name);
     if (!filter) {
         return STATUS_FLT_FILTER_NOT_FOUND;
     }
+    std::shared_ptr<Instance> made;
+    const NTSTATUS status = attach_manually(filter, volume, instance_name, altitude, &made);
+    if (made && created_name) {
+        *created_name = made->name;
+    }
+    return status;
+}
+
+NTSTATUS detach_manually(const std::shared_ptr<Filter> &filter, io::Volume &volume, std::u16string_view instance_name) {
     const auto instance = find_instance(*filter, volume, instance_name);
     if (!instance) {
         return STATUS_FLT_INSTANCE_NOT_FOUND;
@@ -326,7 +331,7 @@ NTSTATUS FilterManager::detach(std::u16string_view filter_name, io::Volume &volu
         status = filter->query_teardown(objects.get(), 0);
     }
     if (NT_ERROR(status) || NT_WARNING(status)) {
-        world().note("instance " + flt::describe(*instance) + ": detach vetoed");
+        world().note("instance " + describe(*instance) + ": detach vetoed");
         return status;
     }
     if (instance->state != Instance::State::Active || filter->unregistering) {
@@ -334,6 +339,12 @@ NTSTATUS FilterManager::detach(std::u16string_view filter_name, io::Volume &volu
     }
     teardown(instance, FLTFL_INSTANCE_TEARDOWN_MANUAL);
     return STATUS_SUCCESS;
+}
+
+NTSTATUS FilterManager::detach(std::u16string_view filter_name, io::Volume &volume, std::u16string_view instance_name) {
+    KernelCall kernel("FltDetachVolume", PASSIVE_LEVEL);
+    const auto filter = find_filter(filter_name);
+    return filter ? detach_manually(filter, volume, instance_name) : STATUS_FLT_FILTER_NOT_FOUND;
 }
 
 } // namespace fltsim::flt

@@ -149,6 +149,14 @@ struct Frame {
     Phase phase = Phase::Waiting;
 };
 
+/// What FltRequestOperationStatusCallback was given: called once the operation has been passed on and the call has come back.
+struct StatusRequest {
+    std::shared_ptr<Instance> instance;
+    PFLT_GET_OPERATION_STATUS_CALLBACK routine = nullptr;
+    PVOID context = nullptr;
+    FLT_IO_PARAMETER_BLOCK iopb{}; ///< as the instance has passed it on
+};
+
 /// The Filter Manager's part of an operation (Operation::flt_state).
 struct OperationState {
     uint64_t number = 0;
@@ -158,6 +166,7 @@ struct OperationState {
     const Thread *parked_for = nullptr; ///< completion waits for this thread to go on with it
     NTSTATUS original_status = STATUS_SUCCESS;
     FLT_PARAMETERS original_parameters{};
+    std::vector<StatusRequest> status_requests; ///< of pre-operations that have passed it on
     std::vector<PMDL> swapped_mdls; ///< of instances that want no post-operation: freed at the end
     std::list<std::shared_ptr<io::Operation>>::iterator position;
 };
@@ -191,6 +200,7 @@ struct CallRecord {
     PFLT_CALLBACK_DATA_QUEUE cbdq = nullptr; ///< that it is in
     PFLT_CALLBACK_DATA_QUEUE_IO_CONTEXT cbdq_context = nullptr;
     PFLT_COMPLETE_CANCELED_CALLBACK cancel_completion = nullptr; ///< while it is set [CANC-05]
+    std::vector<StatusRequest> status_requests; ///< that its callback has made so far
 };
 
 /// PFLT_DEFERRED_IO_WORKITEM, PFLT_GENERIC_WORKITEM
@@ -350,6 +360,19 @@ struct InstanceDefinition {
 };
 /// The service's instance definition (name "": its default instance) [INF-02, INF-06].
 std::optional<InstanceDefinition> instance_definition(std::u16string_view service, std::u16string_view name);
+
+/// The instance of a filter on a volume: of a name, or (name "") the highest. Null: there is none.
+std::shared_ptr<Instance> find_instance(const Filter &filter, const io::Volume &volume, std::u16string_view name);
+/// FltAttachVolume and FltAttachVolumeAtAltitude: what is empty comes from the service's definitions. `made`: null, or the new instance.
+NTSTATUS attach_manually(const std::shared_ptr<Filter> &filter, io::Volume &volume, std::u16string_view instance_name,
+                         std::u16string_view altitude, std::shared_ptr<Instance> *made);
+NTSTATUS detach_manually(const std::shared_ptr<Filter> &filter, io::Volume &volume, std::u16string_view instance_name);
+
+// ---- status_callback.cpp ----------------------------------------------------------------------------------------------
+/// The operation was passed on, and the call has come back: calls the routines that wait for what it returned.
+void tell_statuses(io::Operation &operation);
+/// They are not called any more.
+void drop_requests(std::vector<StatusRequest> &requests);
 
 // ---- filter.cpp -------------------------------------------------------------------------------------------------------
 void unregister_filter(const std::shared_ptr<Filter> &filter);

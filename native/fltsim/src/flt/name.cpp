@@ -7,7 +7,9 @@
 
 #include "flt/internal.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/faults.hpp"
 #include "fs/file_system.hpp"
@@ -46,7 +48,8 @@ bool unsafe(const CallRecord &call) {
 }
 
 /// One allocation: the structure and its text.
-PFLT_FILE_NAME_INFORMATION make_information(Filter &filter, const io::Volume &volume, std::u16string_view path,
+/// `filter`: who is told of a leak; null: nobody.
+PFLT_FILE_NAME_INFORMATION make_information(Filter *filter, const io::Volume &volume, std::u16string_view path,
                                             FLT_FILE_NAME_OPTIONS format) {
     const std::u16string name = volume.device_name + std::u16string(path);
     const size_t bytes = name.size() * sizeof(char16_t);
@@ -62,7 +65,7 @@ PFLT_FILE_NAME_INFORMATION make_information(Filter &filter, const io::Volume &vo
     information->Volume.Buffer = text;
     information->Volume.Length = information->Volume.MaximumLength =
         static_cast<USHORT>(volume.device_name.size() * sizeof(char16_t));
-    m.names[information] = NameRecord{&filter, 1};
+    m.names[information] = NameRecord{filter, 1};
     return information;
 }
 
@@ -101,7 +104,7 @@ NTSTATUS query(const CallRecord &call, FLT_FILE_NAME_OPTIONS options, PFLT_FILE_
             return status;
         }
     }
-    *result = make_information(*call.instance->filter, *operation.volume, path, format);
+    *result = make_information(call.instance->filter, *operation.volume, path, format);
     return STATUS_SUCCESS;
 }
 
@@ -121,6 +124,57 @@ UNICODE_STRING part(const UNICODE_STRING &name, size_t from, size_t to) {
     result.Buffer = name.Buffer + from;
     result.Length = result.MaximumLength = static_cast<USHORT>((to - from) * sizeof(char16_t));
     return result;
+}
+
+/// The final component of a name and its parts.
+struct LastParts {
+    UNICODE_STRING component, extension, stream;
+};
+
+LastParts last_parts(const UNICODE_STRING &whole, size_t component) {
+    const std::u16string_view name = view(whole);
+    const size_t end = std::min(name.find(u':', component), name.size());
+    const size_t dot = name.substr(0, end).rfind(u'.');
+    const bool extension = dot != std::u16string_view::npos && dot >= component;
+    return {part(whole, component, name.size()), part(whole, extension ? dot + 1 : end, end),
+            part(whole, end, name.size())};
+}
+
+/// FltGetFileNameInformationUnsafe: whether it may be asked in this place is the caller's business, and checked where that is known to be wrong.
+NTSTATUS query_unsafe(const char *api, PFILE_OBJECT object, const Instance *instance, FLT_FILE_NAME_OPTIONS options,
+                      PFLT_FILE_NAME_INFORMATION *result) {
+    const auto file = object ? io::FileObject::from_native(object) : nullptr;
+    if (!file) {
+        bugcheck("VER-02 bad object", api, "the PFILE_OBJECT is not one");
+    }
+    if (!file->opened || file->cleanup_done) {
+        bugcheck("V24 file not open", api, file->describe() + " is not open: it has to be");
+    }
+    const FLT_FILE_NAME_OPTIONS format = options & kFormatMask;
+    const FLT_FILE_NAME_OPTIONS method = options & kMethodMask;
+    if (format < FLT_FILE_NAME_NORMALIZED || format > FLT_FILE_NAME_SHORT ||
+        method > FLT_FILE_NAME_QUERY_ALWAYS_ALLOW_CACHE_LOOKUP) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if (method == FLT_FILE_NAME_QUERY_CACHE_ONLY) {
+        return STATUS_FLT_NAME_CACHE_MISS;
+    }
+    check_no_top_level_irp(api);
+    if (executing().irql >= APC_LEVEL) {
+        return STATUS_FLT_INVALID_NAME_REQUEST;
+    }
+    if (format == FLT_FILE_NAME_SHORT) {
+        unmodelled(api, "short names");
+    }
+    if (const auto failure = failing(api)) {
+        return *failure;
+    }
+    std::u16string path;
+    const NTSTATUS status = file->volume->file_system->query_name(*file, &path);
+    if (NT_SUCCESS(status)) {
+        *result = make_information(instance ? instance->filter : nullptr, *file->volume, path, format);
+    }
+    return status;
 }
 
 } // namespace
@@ -183,16 +237,11 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltParseFileNameInformation(PFLT_FILE_NAME_INFORMA
     const size_t slash = name.rfind(u'\\');
     const bool whole_volume = slash == std::u16string_view::npos || slash < volume_end; // an opened volume has no path
     const size_t component = whole_volume ? name.size() : slash + 1;
-    size_t end = name.find(u':', component);
-    if (end == std::u16string_view::npos) {
-        end = name.size();
-    }
-    information.Stream = part(information.Name, end, name.size());
-    information.FinalComponent = part(information.Name, component, name.size());
     information.ParentDir = part(information.Name, volume_end, component);
-    const size_t dot = name.substr(0, end).rfind(u'.');
-    const bool extension = dot != std::u16string_view::npos && dot >= component;
-    information.Extension = part(information.Name, extension ? dot + 1 : end, end);
+    const LastParts parts = last_parts(information.Name, component);
+    information.FinalComponent = parts.component;
+    information.Extension = parts.extension;
+    information.Stream = parts.stream;
     information.NamesParsed = FLTFL_FILE_NAME_PARSED_FINAL_COMPONENT | FLTFL_FILE_NAME_PARSED_EXTENSION |
                               FLTFL_FILE_NAME_PARSED_STREAM | FLTFL_FILE_NAME_PARSED_PARENT_DIR;
     return STATUS_SUCCESS;
@@ -267,6 +316,48 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetDestinationFileNameInformation(PFLT_INSTANCE
         }
         path = rest;
     }
-    *RetFileNameInformation = make_information(*instance->filter, volume, path, format);
+    *RetFileNameInformation = make_information(instance->filter, volume, path, format);
+    return STATUS_SUCCESS;
+}
+
+/// The name of an open file, without an operation. Of a file that is not open, or where the thread has a TopLevelIrp, it stops the world; else the statuses of
+/// FltGetFileNameInformation. IRQL <= APC_LEVEL.
+FLTSIM_KERNEL NTSTATUS FLTAPI FltGetFileNameInformationUnsafe(PFILE_OBJECT FileObject, PFLT_INSTANCE Instance,
+                                                              FLT_FILE_NAME_OPTIONS NameOptions,
+                                                              PFLT_FILE_NAME_INFORMATION *FileNameInformation) {
+    constexpr const char *kApi = "FltGetFileNameInformationUnsafe";
+    KernelCall call(kApi, APC_LEVEL);
+    *FileNameInformation = nullptr;
+    const auto instance = Instance ? instance_of(Instance, kApi) : nullptr;
+    return query_unsafe(kApi, FileObject, instance.get(), NameOptions, FileNameInformation);
+}
+
+/// The name that a file has got by tunnelling: there is none of that here, so *RetTunneledFileNameInformation is always null. IRQL <= APC_LEVEL.
+FLTSIM_KERNEL NTSTATUS FLTAPI FltGetTunneledName(PFLT_CALLBACK_DATA CallbackData,
+                                                 PFLT_FILE_NAME_INFORMATION FileNameInformation,
+                                                 PFLT_FILE_NAME_INFORMATION *RetTunneledFileNameInformation) {
+    constexpr const char *kApi = "FltGetTunneledName";
+    KernelCall call(kApi, APC_LEVEL);
+    *RetTunneledFileNameInformation = nullptr;
+    call_of(CallbackData, kApi);
+    record_of(FileNameInformation, kApi);
+    return failing(kApi).value_or(STATUS_SUCCESS);
+}
+
+/// The parts of a name's final component; they point into FileName. IRQL <= APC_LEVEL.
+FLTSIM_KERNEL NTSTATUS FLTAPI FltParseFileName(PCUNICODE_STRING FileName, PUNICODE_STRING Extension,
+                                               PUNICODE_STRING Stream, PUNICODE_STRING FinalComponent) {
+    constexpr const char *kApi = "FltParseFileName";
+    KernelCall call(kApi, APC_LEVEL);
+    if (FileName == nullptr) {
+        bugcheck("VER-02 parameter", kApi, "FileName is null");
+    }
+    const LastParts parts = last_parts(*FileName, view(*FileName).rfind(u'\\') + 1); // npos + 1 is 0
+    for (const auto &[wanted, found] : {std::pair{Extension, &parts.extension}, std::pair{Stream, &parts.stream},
+                                        std::pair{FinalComponent, &parts.component}}) {
+        if (wanted != nullptr) {
+            *wanted = *found;
+        }
+    }
     return STATUS_SUCCESS;
 }

@@ -38,6 +38,11 @@ void check_no_top_level_irp(const char *api) {
 
 namespace {
 
+// Of FILE_INFORMATION_CLASS, by name as well.
+constexpr int kFileStatLx = 70;
+constexpr int kFileCaseSensitive = 71;
+constexpr int kFileStatBasic = 77;
+
 /// The parameters of FltCreateFileEx2.
 struct OpenRequest {
     const char *api;
@@ -93,9 +98,25 @@ void take_create_flags(const OpenRequest &request, io::IoManager::CreateFile *cr
     }
 }
 
+NTSTATUS take_object_name(const OBJECT_ATTRIBUTES &attributes, io::IoManager::CreateFile *create) {
+    create->name = view(*attributes.ObjectName);
+    if (attributes.RootDirectory) {
+        create->root = world().handles->find_as<io::FileObject>(attributes.RootDirectory);
+        if (!create->root) {
+            return world().handles->find(attributes.RootDirectory) ? STATUS_OBJECT_TYPE_MISMATCH
+                                                                   : STATUS_INVALID_HANDLE;
+        }
+    }
+    return STATUS_SUCCESS;
+}
+
+bool attributes_valid(const OBJECT_ATTRIBUTES *attributes) {
+    return attributes && attributes->Length == sizeof *attributes && attributes->ObjectName;
+}
+
 NTSTATUS take_create_name(const OpenRequest &request, io::IoManager::CreateFile *create) {
     const OBJECT_ATTRIBUTES *attributes = request.attributes;
-    if (!attributes || attributes->Length != sizeof *attributes || !attributes->ObjectName) {
+    if (!attributes_valid(attributes)) {
         return STATUS_INVALID_PARAMETER;
     }
     if ((attributes->Attributes & OBJ_KERNEL_HANDLE) == 0 && !current_thread().process->system) {
@@ -103,16 +124,25 @@ NTSTATUS take_create_name(const OpenRequest &request, io::IoManager::CreateFile 
                  "without OBJ_KERNEL_HANDLE the handle belongs to the process of the thread that the filter happens to "
                  "run in");
     }
-    create->name = view(*attributes->ObjectName);
-    if (attributes->RootDirectory) {
-        create->root = world().handles->find_as<io::FileObject>(attributes->RootDirectory);
-        if (!create->root) {
-            return world().handles->find(attributes->RootDirectory) ? STATUS_OBJECT_TYPE_MISMATCH
-                                                                    : STATUS_INVALID_HANDLE;
-        }
-    }
     create->security_descriptor = attributes->SecurityDescriptor;
-    return STATUS_SUCCESS;
+    return take_object_name(*attributes, create);
+}
+
+void send_below(const Instance *instance, io::IoManager::CreateFile *create) {
+    if (instance) {
+        create->below = instance->altitude;
+        create->only = instance->volume->volume;
+    }
+}
+
+/// Whose the call is, or null: nobody's in particular.
+std::shared_ptr<Instance> checked_instance(const OpenRequest &request) {
+    const auto filter = filter_of(request.filter, request.api);
+    const auto instance = request.instance ? instance_of(request.instance, request.api) : nullptr;
+    if (instance && instance->filter != filter.get()) {
+        bugcheck("VER-02 parameter", request.api, "the instance is not one of the filter");
+    }
+    return instance;
 }
 
 NTSTATUS open_own(const OpenRequest &request) {
@@ -120,11 +150,7 @@ NTSTATUS open_own(const OpenRequest &request) {
     if (request.file) {
         *request.file = nullptr;
     }
-    const auto filter = filter_of(request.filter, request.api);
-    const auto instance = request.instance ? instance_of(request.instance, request.api) : nullptr;
-    if (instance && instance->filter != filter.get()) {
-        bugcheck("VER-02 parameter", request.api, "the instance is not one of the filter");
-    }
+    const auto instance = checked_instance(request);
     if (instance && instance->state == Instance::State::Gone) {
         return request.iosb->Status = STATUS_FLT_DELETING_OBJECT;
     }
@@ -151,10 +177,7 @@ NTSTATUS open_own(const OpenRequest &request) {
         }
         create.mode = KernelMode;
         create.ecp_list = request.context ? request.context->ExtraCreateParameter : nullptr;
-        if (instance) {
-            create.below = instance->altitude;
-            create.only = instance->volume->volume;
-        }
+        send_below(instance.get(), &create);
         status = world().io->create_file(create, &file, &information);
     }
     request.iosb->Status = status;
@@ -226,4 +249,47 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltClose(HANDLE FileHandle) {
         return STATUS_INVALID_HANDLE;
     }
     return world().handles->close(FileHandle) ? STATUS_SUCCESS : STATUS_INVALID_HANDLE;
+}
+
+/// Information of a file by its name: what is asked is QUERY_OPEN below the instance, and where that is turned away an open [SEQ-02].
+/// STATUS_INVALID_INFO_CLASS: a class that is not told by name; STATUS_INFO_LENGTH_MISMATCH, or the statuses of an open. IRQL PASSIVE_LEVEL, without a
+/// TopLevelIrp.
+FLTSIM_KERNEL NTSTATUS FLTAPI FltQueryInformationByName(PFLT_FILTER Filter, PFLT_INSTANCE Instance,
+                                                        POBJECT_ATTRIBUTES ObjectAttributes,
+                                                        PIO_STATUS_BLOCK IoStatusBlock, PVOID FileInformation,
+                                                        ULONG Length, FILE_INFORMATION_CLASS FileInformationClass,
+                                                        PIO_DRIVER_CREATE_CONTEXT DriverContext) {
+    constexpr const char *kApi = "FltQueryInformationByName";
+    KernelCall call(kApi, PASSIVE_LEVEL);
+    OpenRequest request{};
+    request.api = kApi;
+    request.filter = Filter;
+    request.instance = Instance;
+    request.context = DriverContext;
+    *IoStatusBlock = {};
+    const auto instance = checked_instance(request);
+    check_no_top_level_irp(kApi);
+    check_create_context(request);
+    if (DriverContext && DriverContext->ExtraCreateParameter) {
+        unmodelled(kApi, "extra create parameters");
+    }
+    const int number = FileInformationClass;
+    if (number == kFileStatLx || number == kFileCaseSensitive || number == kFileStatBasic) {
+        unmodelled(kApi, "FileInformationClass " + std::to_string(number));
+    }
+    NTSTATUS status = instance && instance->state == Instance::State::Gone ? STATUS_FLT_DELETING_OBJECT
+                      : !attributes_valid(ObjectAttributes)                ? STATUS_INVALID_PARAMETER
+                      : FileInformationClass != FileStatInformation        ? STATUS_INVALID_INFO_CLASS
+                      : Length < sizeof(FILE_STAT_INFORMATION)             ? STATUS_INFO_LENGTH_MISMATCH
+                                                                           : failing(kApi).value_or(STATUS_SUCCESS);
+    io::IoManager::CreateFile target;
+    if (NT_SUCCESS(status)) {
+        status = take_object_name(*ObjectAttributes, &target);
+    }
+    if (!NT_SUCCESS(status)) {
+        return IoStatusBlock->Status = status;
+    }
+    target.mode = KernelMode;
+    send_below(instance.get(), &target);
+    return world().io->query_by_name(target, FileInformation, Length, FileInformationClass, IoStatusBlock);
 }

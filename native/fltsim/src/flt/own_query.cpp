@@ -92,6 +92,38 @@ NTSTATUS own_control(const char *api, PFLT_INSTANCE instance, PFILE_OBJECT file,
     return target.perform(operation, returned);
 }
 
+constexpr ULONG kMicrosoftTag = 0x80000000u;
+
+/// A reparse point's structure, with its owner's GUID where the tag is none of Microsoft's.
+std::vector<uint8_t> reparse_buffer(ULONG tag, const GUID *guid, const void *data, USHORT bytes) {
+    const bool microsoft = (tag & kMicrosoftTag) != 0;
+    const size_t head = microsoft ? offsetof(REPARSE_DATA_BUFFER, GenericReparseBuffer)
+                                  : offsetof(REPARSE_GUID_DATA_BUFFER, GenericReparseBuffer);
+    std::vector<uint8_t> buffer(head + bytes);
+    memcpy(buffer.data() + offsetof(REPARSE_DATA_BUFFER, ReparseTag), &tag, sizeof tag);
+    memcpy(buffer.data() + offsetof(REPARSE_DATA_BUFFER, ReparseDataLength), &bytes, sizeof bytes);
+    if (!microsoft) {
+        memcpy(buffer.data() + offsetof(REPARSE_GUID_DATA_BUFFER, ReparseGuid), guid, sizeof *guid);
+    }
+    if (bytes != 0) {
+        memcpy(buffer.data() + head, data, bytes);
+    }
+    return buffer;
+}
+
+NTSTATUS control_tag(const char *api, PFLT_INSTANCE instance, PFILE_OBJECT file, ULONG code, ULONG tag,
+                     const GUID *guid, const void *data, USHORT bytes) {
+    if ((tag & kMicrosoftTag) == 0 && !guid) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if (bytes != 0 && !data) {
+        bugcheck("VER-02 parameter", api, "DataBuffer is null, and its length is not 0");
+    }
+    const std::vector<uint8_t> buffer = reparse_buffer(tag, guid, data, bytes);
+    return own_control(api, instance, file, {false, code, buffer.data(), static_cast<ULONG>(buffer.size()), nullptr, 0},
+                       nullptr);
+}
+
 } // namespace
 
 } // namespace fltsim::flt
@@ -285,4 +317,22 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltDeviceIoControlFile(PFLT_INSTANCE Instance, PFI
                        {true, IoControlCode, InputBuffer, InputBuffer ? InputBufferLength : 0, OutputBuffer,
                         OutputBuffer ? OutputBufferLength : 0},
                        LengthReturned);
+}
+
+/// Makes a reparse point of the file, or changes its data. STATUS_INVALID_PARAMETER: the tag is none of Microsoft's, and there is no Guid [E]; the file
+/// system's statuses. IRQL PASSIVE_LEVEL.
+FLTSIM_KERNEL NTSTATUS FLTAPI FltTagFile(PFLT_INSTANCE InitiatingInstance, PFILE_OBJECT FileObject, ULONG FileTag,
+                                         GUID *Guid, PVOID DataBuffer, USHORT DataBufferLength) {
+    constexpr const char *kApi = "FltTagFile";
+    KernelCall call(kApi, PASSIVE_LEVEL);
+    return control_tag(kApi, InitiatingInstance, FileObject, FSCTL_SET_REPARSE_POINT, FileTag, Guid, DataBuffer,
+                       DataBufferLength);
+}
+
+/// Removes that. IRQL PASSIVE_LEVEL.
+FLTSIM_KERNEL NTSTATUS FLTAPI FltUntagFile(PFLT_INSTANCE InitiatingInstance, PFILE_OBJECT FileObject, ULONG FileTag,
+                                           GUID *Guid) {
+    constexpr const char *kApi = "FltUntagFile";
+    KernelCall call(kApi, PASSIVE_LEVEL);
+    return control_tag(kApi, InitiatingInstance, FileObject, FSCTL_DELETE_REPARSE_POINT, FileTag, Guid, nullptr, 0);
 }

@@ -17,20 +17,22 @@ namespace fltsim::flt {
 
 namespace {
 
+NTSTATUS open_volume_below(const Instance &instance, std::shared_ptr<io::FileObject> *file) {
+    io::IoManager::Impl::Open open;
+    open.volume = instance.volume->volume;
+    open.access = FILE_READ_ATTRIBUTES | FILE_READ_DATA | FILE_WRITE_DATA | SYNCHRONIZE;
+    open.share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    open.disposition = FILE_OPEN;
+    open.mode = KernelMode;
+    open.below = instance.altitude;
+    ULONG_PTR information = 0;
+    return world().io->impl().open(std::move(open), file, &information);
+}
+
 /// The volume itself, open below an instance for as long as this lives.
 class OpenVolume {
   public:
-    explicit OpenVolume(const Instance &instance) {
-        io::IoManager::Impl::Open open;
-        open.volume = instance.volume->volume;
-        open.access = FILE_READ_ATTRIBUTES | FILE_READ_DATA | FILE_WRITE_DATA | SYNCHRONIZE;
-        open.share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-        open.disposition = FILE_OPEN;
-        open.mode = KernelMode;
-        open.below = instance.altitude;
-        ULONG_PTR information = 0;
-        status_ = world().io->impl().open(std::move(open), &file_, &information);
-    }
+    explicit OpenVolume(const Instance &instance) : status_(open_volume_below(instance, &file_)) {}
     ~OpenVolume() {
         if (file_) {
             file_->last_handle_closed();
@@ -42,8 +44,8 @@ class OpenVolume {
     io::FileObject &file() const { return *file_; }
 
   private:
+    std::shared_ptr<io::FileObject> file_; // before the status, whose making fills it
     NTSTATUS status_ = STATUS_SUCCESS;
-    std::shared_ptr<io::FileObject> file_;
 };
 
 NTSTATUS query_own_volume(const std::shared_ptr<Instance> &instance, io::FileObject &file, PVOID buffer, ULONG length,
@@ -77,6 +79,9 @@ NTSTATUS set_own_volume(const std::shared_ptr<Instance> &instance, io::FileObjec
 
 /// Without \??\ or \DosDevices\ in front and a backslash behind: "D:", \Device\HarddiskVolume2.
 std::u16string_view plain_volume_name(std::u16string_view name) {
+    if (world().io->volume_by_device(name.ends_with(u'\\') ? name.substr(0, name.size() - 1) : name) != nullptr) {
+        return name.ends_with(u'\\') ? name.substr(0, name.size() - 1) : name; // \??\Volume{...} is one as it is
+    }
     for (const std::u16string_view prefix : {u"\\??\\", u"\\DosDevices\\"}) {
         if (equal_names(name.substr(0, prefix.size()), prefix)) {
             name.remove_prefix(prefix.size());
@@ -242,4 +247,37 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltGetVolumeInstanceFromName(PFLT_FILTER Filter, P
         return STATUS_SUCCESS;
     }
     return STATUS_FLT_INSTANCE_NOT_FOUND;
+}
+
+/// Opens the instance's volume itself: only those below see that. The handle ends with FltClose, the file object with ObDereferenceObject.
+/// STATUS_FLT_DELETING_OBJECT, the file system's statuses. IRQL PASSIVE_LEVEL, without a TopLevelIrp.
+FLTSIM_KERNEL NTSTATUS FLTAPI FltOpenVolume(PFLT_INSTANCE Instance, PHANDLE VolumeHandle,
+                                            PFILE_OBJECT *VolumeFileObject) {
+    constexpr const char *kApi = "FltOpenVolume";
+    KernelCall call(kApi, PASSIVE_LEVEL);
+    if (VolumeHandle == nullptr) {
+        bugcheck("VER-02 parameter", kApi, "VolumeHandle is null");
+    }
+    *VolumeHandle = nullptr;
+    if (VolumeFileObject) {
+        *VolumeFileObject = nullptr;
+    }
+    const auto instance = instance_of(Instance, kApi);
+    check_no_top_level_irp(kApi);
+    if (instance->state == Instance::State::Gone) {
+        return STATUS_FLT_DELETING_OBJECT;
+    }
+    if (const auto failure = failing(kApi)) {
+        return *failure;
+    }
+    std::shared_ptr<io::FileObject> file;
+    const NTSTATUS status = open_volume_below(*instance, &file);
+    if (NT_SUCCESS(status)) {
+        *VolumeHandle = world().handles->insert(file, true);
+        if (VolumeFileObject) {
+            ObfReferenceObject(&file->native);
+            *VolumeFileObject = &file->native;
+        }
+    }
+    return status;
 }

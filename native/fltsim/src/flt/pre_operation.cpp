@@ -138,8 +138,7 @@ bool wants_post(FLT_PREOP_CALLBACK_STATUS status) {
     return status == FLT_PREOP_SUCCESS_WITH_CALLBACK || status == FLT_PREOP_SYNCHRONIZE;
 }
 
-/// What follows from an answer, however it was given. The callback data is gone.
-Outcome take_answer(const CallRecord &call, PreAnswer answer) {
+Outcome outcome_of(const CallRecord &call, PreAnswer answer) {
     const auto &operation = call.operation;
     const auto &instance = call.instance;
     if (!wants_post(answer.status) && answer.context != nullptr) {
@@ -193,6 +192,20 @@ Outcome take_answer(const CallRecord &call, PreAnswer answer) {
         bad_pre("V8 pre-operation return value", *operation, *instance,
                 "unknown pre-operation callback status " + std::to_string(answer.status));
     }
+}
+
+/// What follows from an answer, however it was given. The callback data is gone.
+Outcome take_answer(CallRecord &call, PreAnswer answer) {
+    const Outcome outcome = outcome_of(call, answer);
+    if (outcome == Outcome::GoOn) {
+        for (StatusRequest &request : call.status_requests) {
+            request.iopb = parameter_block(*call.operation, *call.instance);
+            state_of(*call.operation).status_requests.push_back(std::move(request));
+        }
+        call.status_requests.clear();
+    }
+    drop_requests(call.status_requests);
+    return outcome;
 }
 
 /// The callback has returned FLT_PREOP_PENDING.

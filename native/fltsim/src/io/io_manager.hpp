@@ -32,6 +32,8 @@ class Volume {
     bool boot = false; ///< holds \SystemRoot
     uint32_t mounts = 0; ///< how often it was mounted again; a file is open on one mount
     DEVICE_OBJECT device{};
+    DEVICE_OBJECT disk{}; ///< the storage under the file system
+    std::u16string guid_name; ///< \??\Volume{...}
     std::unique_ptr<fs::FileSystem> file_system;
     /// The Filter Manager's part: instances by altitude, volume context, state.
     std::shared_ptr<void> flt_state;
@@ -121,7 +123,7 @@ class IoManager {
     explicit IoManager(World &world);
     ~IoManager();
 
-    Volume *volume_by_device(std::u16string_view device_name);
+    Volume *volume_by_device(std::u16string_view device_name); ///< or by \??\Volume{...}
     Volume *volume_by_dos(std::u16string_view dos_name); ///< "D:"
     const std::vector<std::unique_ptr<Volume>> &volumes() const;
 

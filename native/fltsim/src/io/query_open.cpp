@@ -82,9 +82,14 @@ NTSTATUS IoManager::query_by_name(const CreateFile &request, void *buffer, ULONG
     open.disposition = FILE_OPEN;
     open.options = FILE_OPEN_REPARSE_POINT | FILE_OPEN_FOR_BACKUP_INTENT;
     open.mode = request.mode;
+    open.below = request.below;
+    open.only = request.only;
     const NTSTATUS status = impl_->resolve_name(request.name, request.root, &open);
     if (!NT_SUCCESS(status)) {
         return iosb->Status = status;
+    }
+    if (open.only != nullptr && open.volume != open.only) {
+        return iosb->Status = STATUS_INVALID_DEVICE_OBJECT_PARAMETER;
     }
     if (const auto answered = ask_at_once(*impl_, open, buffer, information_class, iosb)) {
         return *answered;

@@ -13,14 +13,16 @@ namespace {
 struct DefaultVolume {
     const char16_t *dos_name;
     const char16_t *device_name;
+    const char16_t *guid_name;
     FsProfile profile;
     bool boot;
 };
 
 constexpr DefaultVolume DEFAULT_VOLUMES[] = {
-    {u"C:", u"\\Device\\HarddiskVolume1", FsProfile::Ntfs, true},
-    {u"D:", u"\\Device\\HarddiskVolume2", FsProfile::Ntfs, false},
-    {u"E:", u"\\Device\\HarddiskVolume3", FsProfile::Fat, false},
+    {u"C:", u"\\Device\\HarddiskVolume1", u"\\??\\Volume{4d696e69-7065-6e64-0000-000000000001}", FsProfile::Ntfs, true},
+    {u"D:", u"\\Device\\HarddiskVolume2", u"\\??\\Volume{4d696e69-7065-6e64-0000-000000000002}", FsProfile::Ntfs,
+     false},
+    {u"E:", u"\\Device\\HarddiskVolume3", u"\\??\\Volume{4d696e69-7065-6e64-0000-000000000003}", FsProfile::Fat, false},
 };
 
 constexpr CSHORT IO_TYPE_OF_DEVICE = 3;
@@ -37,12 +39,15 @@ void IoManager::Impl::make_default_volumes() {
         auto volume = std::make_unique<Volume>();
         volume->dos_name = made.dos_name;
         volume->device_name = made.device_name;
+        volume->guid_name = made.guid_name;
         volume->profile = made.profile;
         volume->boot = made.boot;
         volume->device.Type = IO_TYPE_OF_DEVICE;
         volume->device.Size = sizeof(DEVICE_OBJECT);
         volume->device.DeviceType = FILE_DEVICE_DISK_FILE_SYSTEM;
         volume->device.SectorSize = fs::SECTOR_BYTES;
+        volume->disk = volume->device;
+        volume->disk.DeviceType = FILE_DEVICE_DISK;
         auto file_system = std::make_unique<fs::MemFileSystem>(*this, *volume);
         if (made.boot) {
             file_system->make_directory(u"Windows");
@@ -65,6 +70,13 @@ NTSTATUS IoManager::Impl::resolve(std::u16string_view nt_path, Volume **volume, 
                 rest->append(nt_path.substr(SYSTEM_ROOT.size()));
                 return STATUS_SUCCESS;
             }
+        }
+    }
+    for (const auto &candidate : volumes) {
+        if (starts_with_name(nt_path, candidate->guid_name)) {
+            *volume = candidate.get();
+            *rest = nt_path.substr(candidate->guid_name.size());
+            return STATUS_SUCCESS;
         }
     }
     std::u16string_view dos_path;
@@ -90,7 +102,7 @@ NTSTATUS IoManager::Impl::resolve(std::u16string_view nt_path, Volume **volume, 
 
 Volume *IoManager::volume_by_device(std::u16string_view device_name) {
     for (const auto &volume : impl_->volumes) {
-        if (fs::equal_names(volume->device_name, device_name)) {
+        if (fs::equal_names(volume->device_name, device_name) || fs::equal_names(volume->guid_name, device_name)) {
             return volume.get();
         }
     }

@@ -4,6 +4,7 @@
 //
 // PETHREAD and PKTHREAD are Thread pointers, PEPROCESS Process pointers, PFILE_OBJECT the address of io::FileObject::native. Processes live as
 // long as the world, so their references are not counted.
+#include <algorithm>
 #include <string>
 
 #include "core/faults.hpp"
@@ -50,6 +51,13 @@ Thread &checked_thread(const char *api, PETHREAD thread) {
 bool looks_like_file(const void *object) {
     const auto *file = static_cast<const FILE_OBJECT *>(object);
     return file->Type == IO_TYPE_FILE && static_cast<size_t>(file->Size) == sizeof(FILE_OBJECT);
+}
+
+/// A volume's, or that of the storage under it.
+bool is_device(const void *object) {
+    const auto &volumes = world().io->volumes();
+    return std::any_of(volumes.begin(), volumes.end(),
+                       [&](const auto &volume) { return &volume->device == object || &volume->disk == object; });
 }
 
 void reference_file(const char *api, PFILE_OBJECT file) {
@@ -291,7 +299,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MAS
     return STATUS_SUCCESS;
 }
 
-/// IRQL <= DISPATCH_LEVEL. Threads, processes and file objects.
+/// IRQL <= DISPATCH_LEVEL. Threads, processes, file objects and the devices of volumes.
 FLTSIM_KERNEL LONG_PTR NTAPI ObfReferenceObject(PVOID Object) {
     KernelCall call("ObfReferenceObject", DISPATCH_LEVEL);
     if (Object == nullptr) {
@@ -299,10 +307,12 @@ FLTSIM_KERNEL LONG_PTR NTAPI ObfReferenceObject(PVOID Object) {
     }
     if (world().is_thread(Object)) {
         static_cast<Thread *>(Object)->reference();
+    } else if (is_device(Object)) {
+        ++ke::world_state().references[Object].count;
     } else if (!world().is_process(Object)) {
         if (!looks_like_file(Object)) {
             bugcheck("OBJECT of a kind that the model does not know", "ObfReferenceObject",
-                     "threads, processes and file objects are modelled");
+                     "threads, processes, file objects and the devices of volumes are modelled");
         }
         reference_file("ObfReferenceObject", static_cast<PFILE_OBJECT>(Object));
     }
@@ -332,7 +342,9 @@ FLTSIM_KERNEL LONG_PTR NTAPI ObfDereferenceObject(PVOID Object) {
     }
     const std::shared_ptr<io::FileObject> file = std::move(found->second.file);
     all.erase(found);
-    file->dereference();
+    if (file) { // a device is nobody's to end
+        file->dereference();
+    }
     return 0;
 }
 

@@ -319,3 +319,17 @@ FLTSIM_KERNEL void NTAPI ProbeForWrite(volatile void *Address, SIZE_T Length, UL
 FLTSIM_KERNEL DECLSPEC_NORETURN VOID NTAPI ExRaiseStatus(NTSTATUS Status) {
     seh::raise(Status, "ExRaiseStatus");
 }
+
+/// Whether an exception is one that file systems expect: FALSE for those that say that code is wrong. Any IRQL.
+FLTSIM_KERNEL BOOLEAN NTAPI FsRtlIsNtstatusExpected(NTSTATUS Exception) {
+    KernelCall call("FsRtlIsNtstatusExpected", HIGH_LEVEL);
+    switch (Exception) {
+    case STATUS_DATATYPE_MISALIGNMENT:
+    case STATUS_ACCESS_VIOLATION:
+    case STATUS_ILLEGAL_INSTRUCTION:
+    case STATUS_INSTRUCTION_MISALIGNMENT:
+        return FALSE;
+    default:
+        return TRUE;
+    }
+}
