@@ -308,7 +308,7 @@ test.each([[[]], [['--minipend', 'above']], [['--minipend', 'below']]])(
         'driver: inventory: E: is \\??\\Volume{4d696e69-7065-6e64-0000-000000000003}, type 3, writable 1, snapshot 0',
         'driver: inventory: attached',
         'driver: inventory: 3 volumes',
-        `driver: inventory: filters: ${args.includes('below') ? 2 : 1}`,
+        'driver: inventory: filters: 1',
         'driver: inventory: told of every create, names known',
       ]),
     )
