@@ -172,11 +172,18 @@ TEST(an_instance_waits_for_the_status_that_it_is_owed) {
         CHECK_EQ(asked, STATUS_SUCCESS);
         CHECK(told.statuses.empty());
         bool unloaded = false;
+        bool torn_down = false;
+        upper.teardown_complete = [&](PCFLT_RELATED_OBJECTS, ULONG) { torn_down = true; };
         bench.start("unload", [&] {
             CHECK_EQ(bench.unload(upper), STATUS_SUCCESS);
             unloaded = true;
         });
         bench.start("give back", [&] {
+            CHECK(bench.wait_until([&] { return torn_down; }));
+            LARGE_INTEGER second{};
+            second.QuadPart = -10'000'000;
+            KeDelayExecutionThread(KernelMode, FALSE, &second);
+            CHECK(!unloaded);
             FltCompletePendedPreOperation(pended, FLT_PREOP_SUCCESS_NO_CALLBACK, nullptr);
             CHECK_EQ(told.statuses.size(), 1u);
         });
