@@ -8,6 +8,8 @@
 
 #include "core/faults.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace own_stack;
 
 namespace {
@@ -204,3 +206,5 @@ TEST(a_driver_attaches_and_detaches_itself) {
              }),
              std::string("VER-02 parameter"));
 }
+
+} // namespace MINIPEND_TEST_FILE

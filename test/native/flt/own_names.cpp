@@ -7,6 +7,8 @@
 
 #include "core/faults.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace own_stack;
 using check::contains;
 
@@ -215,3 +217,5 @@ TEST(tags_on_files) {
              }),
              std::string("VER-02 parameter"));
 }
+
+} // namespace MINIPEND_TEST_FILE

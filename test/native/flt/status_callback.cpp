@@ -6,6 +6,8 @@
 
 #include "core/faults.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace recorder;
 
 namespace {
@@ -192,3 +194,5 @@ TEST(an_instance_waits_for_the_status_that_it_is_owed) {
         lower.pre = nullptr;
     }));
 }
+
+} // namespace MINIPEND_TEST_FILE

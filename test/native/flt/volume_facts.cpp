@@ -6,6 +6,8 @@
 
 #include "core/faults.hpp"
 
+namespace MINIPEND_TEST_FILE {
+
 using namespace own_stack;
 using check::contains;
 
@@ -188,3 +190,5 @@ TEST(a_volume_that_a_filter_opens) {
              }),
              std::string("VER-02 parameter"));
 }
+
+} // namespace MINIPEND_TEST_FILE

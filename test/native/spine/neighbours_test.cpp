@@ -10,7 +10,7 @@ using namespace spine;
 
 namespace {
 
-std::future<DWORD> start_rename(const TestWorld &world, std::u16string from, std::u16string to) {
+std::future<DWORD> rename_later(const TestWorld &world, std::u16string from, std::u16string to) {
     return world.start([from = std::move(from), to = std::move(to)] { return File::open(from).rename(to); });
 }
 
@@ -56,9 +56,9 @@ SPINE_TEST(a_give_back_that_waits_for_another_hold_gets_it) {
         };
         const Client client;
         CHECK_EQ(client.set_rules({pend_renames(600, u"\\a"), pend_renames(1'200, u"\\b")}).Status, STATUS_SUCCESS);
-        auto first = start_rename(world, u"D:\\a", u"D:\\c");
+        auto first = rename_later(world, u"D:\\a", u"D:\\c");
         CHECK(eventually([&] { return client.counters().head().HeldNow == 1; }));
-        auto second = start_rename(world, u"D:\\b", u"D:\\d");
+        auto second = rename_later(world, u"D:\\b", u"D:\\d");
         CHECK_EQ(second.get(), 0u);
         CHECK_EQ(first.get(), 0u);
         CHECK(passed);
@@ -92,9 +92,9 @@ SPINE_TEST(a_post_operation_during_teardown_start_is_refused) {
             };
             const Client client;
             CHECK_EQ(client.set_rules({pend_renames(LONG_MS)}).Status, STATUS_SUCCESS);
-            auto first = start_rename(world, u"D:\\a", u"D:\\c");
+            auto first = rename_later(world, u"D:\\a", u"D:\\c");
             client.held(1); // parked: TeardownStart gives it back itself
-            auto second = start_rename(world, u"D:\\b", u"D:\\d");
+            auto second = rename_later(world, u"D:\\b", u"D:\\d");
             CHECK(eventually([&] { return below_gate.waiting == 1; }));
             auto detaching = world.start([] { return FilterDetach(u"minipend", u"D:", nullptr); });
             CHECK(eventually([&] { return second_done.waiting == 1; }));
@@ -168,7 +168,7 @@ SPINE_TEST(an_operation_that_comes_up_after_its_client_left_is_not_held) {
         const Client watcher;
         Client client;
         CHECK_EQ(client.set_rules({pend_renames(LONG_MS)}).Status, STATUS_SUCCESS);
-        auto renaming = start_rename(world, u"D:\\b", u"D:\\d");
+        auto renaming = rename_later(world, u"D:\\b", u"D:\\d");
         CHECK(eventually([&] { return gate.waiting == 1; }));
         client.close();
         const auto start = Clock::now();
@@ -193,7 +193,7 @@ SPINE_TEST(an_operation_keeps_the_rule_that_it_matched) {
         keep_below(below, gate, u'b');
         const Client client;
         CHECK_EQ(client.set_rules({pend_renames(1)}).Status, STATUS_SUCCESS);
-        auto renaming = start_rename(world, u"D:\\b", u"D:\\d");
+        auto renaming = rename_later(world, u"D:\\b", u"D:\\d");
         CHECK(eventually([&] { return gate.waiting == 1; }));
         CHECK_EQ(client.set_rules({}).Status, STATUS_SUCCESS);
         gate.open(world);
