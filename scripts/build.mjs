@@ -180,7 +180,7 @@ export function buildTestProgram(target) {
 export function buildNativeTests() {
   if (!hasNativeTests()) return undefined
   if (!existsSync(paths.nativeTests)) {
-    console.log('minipend build: compiling the native tests; the first time takes several minutes')
+    console.log('minipend build: compiling the native tests; the first time takes a few minutes')
   }
   return buildTestProgram(path.basename(paths.nativeTests))
 }
