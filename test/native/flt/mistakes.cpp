@@ -141,6 +141,7 @@ extern "C" const char *__lsan_default_suppressions() {
            "leak:test_mistakes_with_callback_data\n"
            "leak:test_mistakes_with_extra_create_parameters\n"
            "leak:test_mistakes_with_process_notify_routines\n"
+           "leak:test_mistakes_with_processes\n"
            "leak:test_queries_need_a_thread_without_a_top_level_irp\n";
 }
 
