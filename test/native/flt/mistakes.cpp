@@ -142,6 +142,7 @@ extern "C" const char *__lsan_default_suppressions() {
            "leak:test_mistakes_with_extra_create_parameters\n"
            "leak:test_mistakes_with_process_notify_routines\n"
            "leak:test_mistakes_with_processes\n"
+           "leak:test_a_file_that_is_not_open_has_no_name_yet\n"
            "leak:test_queries_need_a_thread_without_a_top_level_irp\n";
 }
 
