@@ -70,12 +70,16 @@ TEST(names_without_an_operation) {
         CHECK_EQ(ask(FLT_FILE_NAME_NORMALIZED), STATUS_INSUFFICIENT_RESOURCES);
         CHECK(information == nullptr);
     }));
-    const std::string leaked = with_stack([](Stack &stack) {
-        UserFile user(stack, u"D:\\own");
-        PFLT_FILE_NAME_INFORMATION information = nullptr;
-        FltGetFileNameInformationUnsafe(user.object, stack.instance, FLT_FILE_NAME_NORMALIZED, &information);
-    });
-    CHECK(contains(leaked, "1 file name information(s) were not released (V11)"));
+    for (const bool for_an_instance : {true, false}) {
+        const std::string leaked = with_stack([&](Stack &stack) {
+            UserFile user(stack, u"D:\\own");
+            PFLT_FILE_NAME_INFORMATION information = nullptr;
+            FltGetFileNameInformationUnsafe(user.object, for_an_instance ? stack.instance : nullptr,
+                                            FLT_FILE_NAME_NORMALIZED, &information);
+        });
+        CHECK(contains(leaked, for_an_instance ? "filter mid: 1 file name" : "driver "));
+        CHECK(contains(leaked, "1 file name information(s) were not released (V11)"));
+    }
 }
 
 TEST(a_file_that_is_not_open_has_no_name_yet) {

@@ -106,6 +106,7 @@ void report_item_leaks(const Driver &driver) {
     report_left(m.items, driver, last, "deferred");
     report_left(m.generic_items, driver, last, "generic");
     if (last) {
+        report_name_leaks(nullptr, "driver " + narrow(driver.service));
         for (PSECURITY_DESCRIPTOR descriptor : m.descriptors) {
             world().leak("driver " + narrow(driver.service) + ": a security descriptor was never freed");
             m.memory.release(descriptor);
@@ -173,7 +174,7 @@ void unregister_filter(const std::shared_ptr<Filter> &filter) {
         unlink_volume_contexts(*manager().volumes[i], *filter, "FltUnregisterFilter");
     }
     report_context_leaks(*filter);
-    report_name_leaks(*filter);
+    report_name_leaks(filter.get(), "filter " + narrow(filter->name));
     report_generated_leaks(*filter);
     report_ecp_leaks(*filter);
     forget_filter(filter);

@@ -391,7 +391,8 @@ void attach_to_new_mount(io::Volume &volume);
 void end_messages(Connection &connection, NTSTATUS status);
 
 // ---- name.cpp, port.cpp -----------------------------------------------------------------------------------------------
-void report_name_leaks(const Filter &filter);
+/// Of a filter; null: of those that were made for none.
+void report_name_leaks(const Filter *filter, const std::string &whose);
 /// V17; then disconnects what is still connected.
 void close_ports_for_unregister(Filter &filter);
 /// The connection behind a port's handle; null when the object is not a port.

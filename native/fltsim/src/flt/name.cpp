@@ -48,7 +48,7 @@ bool unsafe(const CallRecord &call) {
 }
 
 /// One allocation: the structure and its text.
-/// `filter`: who is told of a leak; null: nobody.
+/// `filter`: whose leak it would be; null: that of the driver that goes last.
 PFLT_FILE_NAME_INFORMATION make_information(Filter *filter, const io::Volume &volume, std::u16string_view path,
                                             FLT_FILE_NAME_OPTIONS format) {
     const std::u16string name = volume.device_name + std::u16string(path);
@@ -179,18 +179,17 @@ NTSTATUS query_unsafe(const char *api, PFILE_OBJECT object, const Instance *inst
 
 } // namespace
 
-void report_name_leaks(const Filter &filter) {
+void report_name_leaks(const Filter *filter, const std::string &whose) {
     auto &m = manager();
     size_t leaked = std::erase_if(m.names, [&](const auto &entry) {
-        if (entry.second.filter != &filter) {
+        if (entry.second.filter != filter) {
             return false;
         }
         m.memory.release(entry.first);
         return true;
     });
     if (leaked != 0) {
-        world().leak("filter " + narrow(filter.name) + ": " + std::to_string(leaked) +
-                     " file name information(s) were not released (V11)");
+        world().leak(whose + ": " + std::to_string(leaked) + " file name information(s) were not released (V11)");
     }
 }
 

@@ -35,6 +35,9 @@ NTSTATUS dos_name_of_device(const char *api, const void *device, PUNICODE_STRING
     const std::u16string &name = (*found)->dos_name;
     const size_t bytes = name.size() * sizeof(char16_t);
     auto *const buffer = static_cast<PWSTR>(pool::allocate(api, PagedPool, bytes + sizeof(char16_t), DOS_NAME_TAG));
+    if (buffer == nullptr) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     std::memcpy(buffer, name.c_str(), bytes + sizeof(char16_t));
     result->Buffer = buffer;
     result->Length = static_cast<USHORT>(bytes);
