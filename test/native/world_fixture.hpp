@@ -5,8 +5,10 @@
 
 #include <cstring>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "check.hpp"
 #include "core/world.hpp"
@@ -40,6 +42,12 @@ inline std::string report_of(fltsim::WorldOptions options, const std::function<v
     fltsim::World world(std::move(options));
     world.host_call([&] { fn(world); });
     return world.report_json();
+}
+
+/// What stays after a world that stops, and is no leak.
+template <class T> T &kept(T value) {
+    static auto &all = *new std::list<T>;
+    return all.emplace_back(std::move(value));
 }
 
 inline bool contains(const std::string &text, std::string_view part) {

@@ -373,6 +373,10 @@ void FLTAPI FltInitializePushLock(_Out_ PULONG_PTR PushLock);
 
 void FLTAPI FltDeletePushLock(_In_ PULONG_PTR PushLock);
 
+#define FLT_PUSH_LOCK_ENABLE_AUTO_BOOST 0x1
+#define FLT_PUSH_LOCK_DISABLE_AUTO_BOOST 0x2
+#define FLT_PUSH_LOCK_VALID_FLAGS 0x3
+
 void FLTAPI FltAcquirePushLockExclusive(_Inout_ PULONG_PTR PushLock);
 
 void FLTAPI FltAcquirePushLockExclusiveEx(_Inout_ PULONG_PTR PushLock, _In_ ULONG Flags);

@@ -1,25 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
 // This module provides: tests of fast mutexes and of the interlocked calls on lists.
-#include <list>
 #include <string>
 #include <utility>
 
+#include "kernel_thread.hpp"
 #include "world_fixture.hpp"
 
 namespace MINIPEND_TEST_FILE {
 
 using namespace fltsim;
+using check::kept;
 using check::report_of;
 using check::stopped_on;
 
 namespace {
-
-/// What stays after a world that stops, and is no leak.
-template <class T> T &kept(T value) {
-    static auto &all = *new std::list<T>;
-    return all.emplace_back(std::move(value));
-}
 
 FAST_MUTEX &new_mutex() {
     auto &mutex = kept(FAST_MUTEX{});
@@ -191,6 +186,35 @@ TEST(push_locks_have_readers_or_one_writer) {
     CHECK(together > 1);
 }
 
+TEST(readers_of_a_push_lock_let_a_writer_go_first) {
+    std::string order;
+    const std::string report = report_of(check::virtual_world(), [&](World &) {
+        ULONG_PTR &lock = new_push_lock();
+        check::Body write = [&] {
+            FltAcquirePushLockExclusiveEx(&lock, FLT_PUSH_LOCK_DISABLE_AUTO_BOOST);
+            order += "w";
+            FltReleasePushLockEx(&lock, FLT_PUSH_LOCK_DISABLE_AUTO_BOOST);
+        };
+        check::Body read = [&] {
+            FltAcquirePushLockSharedEx(&lock, FLT_PUSH_LOCK_ENABLE_AUTO_BOOST);
+            order += "r";
+            FltReleasePushLock(&lock);
+        };
+        FltAcquirePushLockShared(&lock);
+        const check::Started writer(write);
+        check::sleep_ms(1);
+        const check::Started reader(read);
+        check::sleep_ms(1);
+        FltAcquirePushLockShared(&lock); // this thread's already
+        order += "again ";
+        FltReleasePushLock(&lock);
+        check::sleep_ms(1);
+        FltReleasePushLock(&lock);
+    });
+    CHECK(check::contains(report, "\"stopped\":false"));
+    CHECK_EQ(order, "again wr");
+}
+
 TEST(push_lock_mistakes) {
     CHECK(push_lock_stops("PUSH LOCK not initialised", [](ULONG_PTR &lock) {
         lock = 0xDDDDDDDDDDDDDDDD;
@@ -201,10 +225,28 @@ TEST(push_lock_mistakes) {
         FltAcquirePushLockSharedEx(&lock, 0);
         FltDeletePushLock(&lock);
     }));
-    CHECK(push_lock_stops("UNMODELLED", [](ULONG_PTR &lock) { FltAcquirePushLockSharedEx(&lock, 1); }));
+    for (const auto acquire : {FltAcquirePushLockExclusive, FltAcquirePushLockShared}) {
+        CHECK(push_lock_stops("PUSH LOCK acquired twice", [=](ULONG_PTR &lock) {
+            FltAcquirePushLockExclusive(&lock);
+            acquire(&lock);
+        }));
+    }
+    CHECK(push_lock_stops("PUSH LOCK acquired twice", [](ULONG_PTR &lock) {
+        FltAcquirePushLockShared(&lock);
+        FltAcquirePushLockExclusive(&lock);
+    }));
+    CHECK(push_lock_stops("PUSH LOCK released by a thread that does not own it", [](ULONG_PTR &lock) {
+        FltAcquirePushLockShared(&lock);
+        check::Body release = [&] {
+            KeEnterCriticalRegion();
+            FltReleasePushLock(&lock);
+        };
+        const check::Started other(release);
+    }));
+    CHECK(push_lock_stops("UNMODELLED", [](ULONG_PTR &lock) { FltAcquirePushLockSharedEx(&lock, 4); }));
     CHECK(push_lock_stops("UNMODELLED", [](ULONG_PTR &lock) {
         FltAcquirePushLockExclusive(&lock);
-        FltReleasePushLockEx(&lock, 1);
+        FltReleasePushLockEx(&lock, 4);
     }));
     CHECK(push_lock_stops("V5 IRQL too high", [](ULONG_PTR &lock) {
         IrqlScope dispatch(DISPATCH_LEVEL);

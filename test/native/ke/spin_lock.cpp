@@ -13,8 +13,10 @@ namespace {
 
 struct Counter {
     KSPIN_LOCK lock = 0;
+    KSPIN_LOCK queued = 0; ///< guards queued_value
     EX_SPIN_LOCK ex_lock = 0;
     uint64_t value = 0; ///< guarded
+    uint64_t queued_value = 0;
     int readers = 0;
     int readers_max = 0;
     bool writer = false;
@@ -22,10 +24,10 @@ struct Counter {
 };
 
 /// Adds with a scheduling point in the middle: only a lock that excludes keeps the sum right.
-void add_slowly(Counter &counter) {
-    const uint64_t before = counter.value;
+void add_slowly(uint64_t &value) {
+    const uint64_t before = value;
     KeGetCurrentProcessorNumberEx(nullptr);
-    counter.value = before + 1;
+    value = before + 1;
 }
 
 void run_threads(World &world, int count, const std::function<void()> &body, Counter &counter) {
@@ -57,17 +59,18 @@ TEST(spin_locks_exclude) {
                     for (int i = 0; i < 50; ++i) {
                         const KIRQL before = KeAcquireSpinLockRaiseToDpc(&counter.lock);
                         CHECK_EQ(KeGetCurrentIrql(), DISPATCH_LEVEL);
-                        add_slowly(counter);
+                        add_slowly(counter.value);
                         KeReleaseSpinLock(&counter.lock, before);
                         KLOCK_QUEUE_HANDLE handle;
-                        KeAcquireInStackQueuedSpinLock(&counter.lock, &handle);
-                        add_slowly(counter);
+                        KeAcquireInStackQueuedSpinLock(&counter.queued, &handle);
+                        add_slowly(counter.queued_value);
                         KeReleaseInStackQueuedSpinLock(&handle);
                         CHECK_EQ(KeGetCurrentIrql(), PASSIVE_LEVEL);
                     }
                 },
                 counter);
-            CHECK_EQ(counter.value, uint64_t{400});
+            CHECK_EQ(counter.value, uint64_t{200});
+            CHECK_EQ(counter.queued_value, uint64_t{200});
         });
         CHECK(check::contains(report, "\"stopped\":false"));
     }
@@ -93,7 +96,7 @@ TEST(readers_share_and_writers_do_not) {
                         CHECK(!counter.writer);
                         CHECK_EQ(counter.readers, 0);
                         counter.writer = true;
-                        add_slowly(counter);
+                        add_slowly(counter.value);
                         counter.writer = false;
                         ExReleaseSpinLockExclusive(&counter.ex_lock, before);
                     }

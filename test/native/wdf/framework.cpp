@@ -334,6 +334,59 @@ TEST(what_a_driver_leaves_is_reported) {
     CHECK(contains(unbound, "unloaded without WdfDriverMiniportUnload"));
 }
 
+TEST(lock_order_of_the_framework) {
+    const auto report_with = [](bool reversed, bool again) {
+        return report_of(check::virtual_world(), [=](World &) {
+            const Bound bound;
+            WDFSPINLOCK one = nullptr;
+            WDFSPINLOCK two = nullptr;
+            WDFWAITLOCK outer = nullptr;
+            CHECK_EQ(WdfSpinLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &one), STATUS_SUCCESS);
+            CHECK_EQ(WdfSpinLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &two), STATUS_SUCCESS);
+            CHECK_EQ(WdfWaitLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &outer), STATUS_SUCCESS);
+            (void)WdfWaitLockAcquire(outer, nullptr);
+            WdfSpinLockAcquire(one);
+            WdfSpinLockAcquire(two);
+            WdfSpinLockRelease(two);
+            WdfSpinLockRelease(one);
+            WdfWaitLockRelease(outer);
+            if (again) {
+                WdfObjectDelete(one);
+                CHECK_EQ(WdfSpinLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &one), STATUS_SUCCESS);
+            }
+            WdfSpinLockAcquire(reversed ? two : one);
+            WdfSpinLockAcquire(reversed ? one : two);
+            WdfSpinLockRelease(reversed ? one : two);
+            WdfSpinLockRelease(reversed ? two : one);
+        });
+    };
+    CHECK(contains(report_with(false, false), "\"stopped\":false"));
+    CHECK(contains(report_with(true, true), "\"stopped\":false"));
+    const std::string report = report_with(true, false);
+    CHECK(stopped_on(report, "V27 two locks in both orders"));
+    CHECK(contains(report, "A is WDFSPINLOCK "));
+
+    CHECK(stopped_on(stop_of([] {
+                         const Bound bound;
+                         WDFWAITLOCK one = nullptr;
+                         WDFWAITLOCK two = nullptr;
+                         (void)WdfWaitLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &one);
+                         (void)WdfWaitLockCreate(WDF_NO_OBJECT_ATTRIBUTES, &two);
+                         LONGLONG soon = -10'000;
+                         (void)WdfWaitLockAcquire(one, nullptr);
+                         (void)WdfWaitLockAcquire(two, &soon); // a wait that ends
+                         WdfWaitLockRelease(two);
+                         WdfWaitLockRelease(one);
+                         (void)WdfWaitLockAcquire(two, nullptr);
+                         (void)WdfWaitLockAcquire(one, nullptr);
+                         WdfWaitLockRelease(one);
+                         WdfWaitLockRelease(two);
+                         (void)WdfWaitLockAcquire(one, nullptr);
+                         (void)WdfWaitLockAcquire(two, nullptr);
+                     }),
+                     "V27 two locks in both orders"));
+}
+
 TEST(framework_misuse_stops_the_world) {
     CHECK(stopped_on(stop_of([] {
                          Bound bound;

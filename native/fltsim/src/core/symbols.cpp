@@ -131,11 +131,36 @@ std::string plain_frame(const void *address, const StackFrame &frame) {
     }
     std::string module = frame.file.empty() ? frame.info.dli_fname : frame.file;
     module.erase(0, module.find_last_of('/') + 1);
-    return module + "+" + hex_offset(frame.offset) + " " +
-           (frame.info.dli_sname != nullptr ? frame.info.dli_sname : "");
+    module += "+" + hex_offset(frame.offset);
+    return frame.info.dli_sname != nullptr ? module + " " + frame.info.dli_sname : module;
+}
+
+/// Of a return address.
+StackFrame frame_at(const void *address) {
+    StackFrame frame;
+    // An address behind a call may belong to the next line.
+    const auto *call = static_cast<const char *>(address) - 1;
+    if (dladdr(call, &frame.info) == 0 || frame.info.dli_fname == nullptr) {
+        frame.info = {};
+        return frame;
+    }
+    frame.offset = static_cast<uintptr_t>(call - static_cast<const char *>(frame.info.dli_fbase));
+    frame.file = image_file(frame.info.dli_fbase);
+    return frame;
 }
 
 } // namespace
+
+std::string name_of_call(const void *code) {
+    const StackFrame frame = frame_at(code);
+    if (!frame.file.empty()) {
+        const std::vector<std::string> names = names_of_frames(frame.file, {frame.offset})[frame.offset];
+        if (!names.empty()) {
+            return names.front();
+        }
+    }
+    return plain_frame(code, frame);
+}
 
 [[gnu::noinline]] CallStack current_stack() {
     constexpr int FRAMES = 48;
@@ -148,14 +173,7 @@ std::string plain_frame(const void *address, const StackFrame &frame) {
     std::map<std::string, std::vector<uintptr_t>> wanted;
     for (int i = first; i < count; ++i) {
         StackFrame &frame = frames[static_cast<size_t>(i)];
-        // An address behind a call may belong to the next line.
-        const auto *call = static_cast<const char *>(addresses[i]) - 1;
-        if (dladdr(call, &frame.info) == 0 || frame.info.dli_fname == nullptr) {
-            frame.info = {};
-            continue;
-        }
-        frame.offset = static_cast<uintptr_t>(call - static_cast<const char *>(frame.info.dli_fbase));
-        frame.file = image_file(frame.info.dli_fbase);
+        frame = frame_at(addresses[i]);
         if (!frame.file.empty()) {
             wanted[frame.file].push_back(frame.offset);
         }
@@ -183,6 +201,12 @@ std::string plain_frame(const void *address, const StackFrame &frame) {
 }
 
 #else
+
+std::string name_of_call(const void *code) {
+    char text[24];
+    std::snprintf(text, sizeof text, "%p", code);
+    return text;
+}
 
 CallStack current_stack() {
     return {};

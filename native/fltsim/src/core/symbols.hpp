@@ -20,6 +20,9 @@ struct CallStack {
     std::string call_site; ///< "MpPend (pend.c:118)": the innermost frame in a driver's image; empty: there is none
 };
 
+/// Where the call is that returns to `code`: "MpPend (pend.c:118)". Code of a Windows image has no name here.
+std::string name_of_call(const void *code);
+
 /// The calling stack, without the frames of this module and of its caller.
 CallStack current_stack();
 

@@ -225,6 +225,7 @@ struct NameRecord {
 struct FilterManager::Impl {
     World &world;
     Quarantine memory;
+    std::map<const void *, uint32_t> push_lock_writers; ///< threads that wait for exclusive access, by push lock
     std::vector<std::unique_ptr<Driver>> drivers;
     std::map<std::u16string, std::string> images; ///< of the services that add_driver has made
     std::vector<std::shared_ptr<Filter>> filters;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "ke/locks.hpp"
 #include "ke/pool.hpp"
 
 namespace fltsim::flt {
@@ -50,6 +51,7 @@ std::string hex(NTSTATUS status) {
 void remove_driver(Driver *driver) {
     auto &m = manager();
     report_item_leaks(*driver);
+    ke::forget_locks();
     if (m.drivers.size() == 1) {
         m.memory.check_all();
         pool::report_leaks(); // pool blocks do not tell which driver has them

@@ -11,6 +11,7 @@
 
 #include "core/fill.hpp"
 #include "core/world.hpp"
+#include "ke/locks.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define FLTSIM_ASAN 1
@@ -83,6 +84,7 @@ void *Quarantine::allocate(size_t bytes, const char *what, unsigned char fill) {
 void Quarantine::release(void *block, uint64_t tag) {
     Header *header = static_cast<Header *>(block) - 1;
     header->tag = tag;
+    ke::check_no_lock(header->what, block, header->bytes);
     (header->previous != nullptr ? header->previous->next : used_) = header->next;
     if (header->next != nullptr) {
         header->next->previous = header->previous;

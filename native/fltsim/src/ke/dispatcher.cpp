@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <string>
 
+#include "ke/locks.hpp"
+
 namespace fltsim::ke {
 
 namespace {
@@ -58,15 +60,21 @@ bool plausible(const DISPATCHER_HEADER &header) {
     return header.Size != 0 && header.Size == size_of_type(header.Type);
 }
 
-void take(DISPATCHER_HEADER &header, Thread &thread) {
+HeldLock mutex_of(const DISPATCHER_HEADER &header, const Waiter &waiter) {
+    return {&header, LockKind::Mutex, true, waiter.code};
+}
+
+void take(DISPATCHER_HEADER &header, Waiter &waiter) {
     switch (header.Type) {
     case TYPE_NOTIFICATION_EVENT:
     case TYPE_NOTIFICATION_TIMER:
         break;
     case TYPE_MUTEX:
         if (--header.SignalState == 0) {
-            CONTAINING_RECORD(&header, KMUTEX, Header)->OwnerThread = reinterpret_cast<struct _KTHREAD *>(&thread);
-            ++thread.kernel_apc_disable;
+            CONTAINING_RECORD(&header, KMUTEX, Header)->OwnerThread =
+                reinterpret_cast<struct _KTHREAD *>(&waiter.thread);
+            ++waiter.thread.kernel_apc_disable;
+            lock_taken("KeWaitForSingleObject", waiter.thread, mutex_of(header, waiter));
         }
         break;
     default:
@@ -132,6 +140,17 @@ bool Waiter::signalled(size_t object) const {
             CONTAINING_RECORD(&header, KMUTEX, Header)->OwnerThread == reinterpret_cast<struct _KTHREAD *>(&thread));
 }
 
+void Waiter::ask_for_mutexes(const char *api) const {
+    if (!all && objects.size() != 1) {
+        return;
+    }
+    for (const DISPATCHER_HEADER *object : objects) {
+        if (object != nullptr && object->Type == TYPE_MUTEX) {
+            ask_for_lock(api, mutex_of(*object, *this));
+        }
+    }
+}
+
 bool Waiter::try_satisfy() {
     size_t first = objects.size(); // that is signalled
     size_t count = 0;
@@ -147,7 +166,7 @@ bool Waiter::try_satisfy() {
     index = first;
     for (size_t object = first; object < (all ? objects.size() : first + 1); ++object) {
         if (threads[object] == nullptr) {
-            take(*objects[object], thread);
+            take(*objects[object], *this);
         }
     }
     return satisfied = true;
@@ -208,6 +227,7 @@ DISPATCHER_HEADER &checked_event(const char *api, PRKEVENT event) {
 /// Any IRQL. An event that threads wait for must not be initialised again.
 FLTSIM_KERNEL_OF_HEADERS void NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State) {
     KernelCall call("KeInitializeEvent", HIGH_LEVEL);
+    event_initialised("KeInitializeEvent", Event);
     if (Type != NotificationEvent && Type != SynchronizationEvent) {
         bugcheck("WAIT object type", "KeInitializeEvent",
                  "type " + std::to_string(Type) + " is neither notification nor synchronization");
@@ -290,6 +310,7 @@ FLTSIM_KERNEL LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore) {
 /// Any IRQL. Level is reserved: 0.
 FLTSIM_KERNEL void NTAPI KeInitializeMutex(PRKMUTEX Mutex, ULONG Level) {
     KernelCall call("KeInitializeMutex", HIGH_LEVEL);
+    lock_initialised("KeInitializeMutex", Mutex, sizeof *Mutex);
     initialise("KeInitializeMutex", Mutex->Header, TYPE_MUTEX, 1);
     Mutex->MutantListEntry = {};
     Mutex->OwnerThread = nullptr;
@@ -319,6 +340,7 @@ FLTSIM_KERNEL LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait) {
         }
         --self.kernel_apc_disable;
         Mutex->OwnerThread = nullptr;
+        lock_released(self, &header);
         satisfy(header);
     }
     return before;

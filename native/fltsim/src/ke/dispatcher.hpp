@@ -20,6 +20,7 @@ constexpr UCHAR TYPE_SYNCHRONIZATION_TIMER = 9;
 struct Waiter {
     Thread &thread;
     bool all = false; ///< for all of them at once
+    const void *code = nullptr; ///< behind the driver's call
     std::vector<DISPATCHER_HEADER *> objects;
     std::vector<const Thread *> threads;
     const void *channel = this; ///< on which it waits now
@@ -27,6 +28,8 @@ struct Waiter {
     size_t index = 0; ///< of the object that did it, unless all
 
     explicit Waiter(Thread &self) : thread(self) {}
+    /// Looks at the order of the mutexes among them, before a wait that nothing else ends.
+    void ask_for_mutexes(const char *api) const;
     /// Takes what it waits for, if it can have it now.
     bool try_satisfy();
     /// Enters itself in the lists of its objects, and leaves them.

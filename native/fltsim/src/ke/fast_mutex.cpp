@@ -8,6 +8,7 @@
 #include "ke/state.hpp"
 
 using namespace fltsim;
+using ke::LockKind;
 
 namespace {
 
@@ -27,24 +28,26 @@ void check(const char *api, PFAST_MUTEX mutex) {
     }
 }
 
-void take(PFAST_MUTEX mutex) {
+void take(const char *api, PFAST_MUTEX mutex, const void *code) {
     mutex->Count = 0;
     mutex->Owner = &current_thread();
+    ke::lock_taken(api, current_thread(), {mutex, LockKind::FastMutex, true, code});
 }
 
-void acquire(const char *api, PFAST_MUTEX mutex) {
+void acquire(const char *api, PFAST_MUTEX mutex, const void *code) {
     check(api, mutex);
     if (mutex->Owner == &current_thread()) {
         bugcheck("FAST MUTEX acquired twice", api,
                  mutex_text(mutex) + ": this thread has it, and would wait for itself");
     }
+    ke::ask_for_lock(api, {mutex, LockKind::FastMutex, true, code});
     if (!is_free(*mutex)) {
         ++mutex->Contention;
         if (!world().block(mutex, [mutex] { return is_free(*mutex); })) {
             return; // the world ends
         }
     }
-    take(mutex);
+    take(api, mutex, code);
 }
 
 void release(const char *api, PFAST_MUTEX mutex) {
@@ -52,6 +55,7 @@ void release(const char *api, PFAST_MUTEX mutex) {
     if (mutex->Owner != &current_thread()) {
         bugcheck("FAST MUTEX released by a thread that does not own it", api, mutex_text(mutex));
     }
+    ke::lock_released(current_thread(), mutex);
     mutex->Owner = nullptr;
     mutex->Count = FM_LOCK_BIT;
     world().wake(mutex);
@@ -75,14 +79,17 @@ void check_without_apcs(const char *api, const void *mutex) {
 /// RAII: the spin lock that goes with a list.
 class ListLock {
   public:
-    ListLock(const char *api, PKSPIN_LOCK lock) : api_(api), lock_(lock), before_(ke::acquire_spin_lock(api, lock)) {}
-    ~ListLock() { ke::release_spin_lock(api_, lock_, before_); }
+    ListLock(const char *api, PKSPIN_LOCK lock, const void *code)
+        : api_(api), lock_(lock), given_{lock, LockKind::ListSpin, true, code},
+          before_(ke::acquire_spin_lock(api, lock, given_)) {}
+    ~ListLock() { ke::release_spin_lock(api_, lock_, given_, before_); }
     ListLock(const ListLock &) = delete;
     ListLock &operator=(const ListLock &) = delete;
 
   private:
     const char *api_;
     PKSPIN_LOCK lock_;
+    ke::HeldLock given_;
     KIRQL before_;
 };
 
@@ -91,7 +98,7 @@ class ListLock {
 /// IRQL <= APC_LEVEL. Raises to APC_LEVEL.
 FLTSIM_KERNEL void NTAPI ExAcquireFastMutex(PFAST_MUTEX FastMutex) {
     KernelCall call("ExAcquireFastMutex", APC_LEVEL);
-    acquire("ExAcquireFastMutex", FastMutex);
+    acquire("ExAcquireFastMutex", FastMutex, FLTSIM_CALLER);
     raise(FastMutex);
 }
 
@@ -102,7 +109,7 @@ FLTSIM_KERNEL BOOLEAN NTAPI ExTryToAcquireFastMutex(PFAST_MUTEX FastMutex) {
     if (!is_free(*FastMutex)) {
         return FALSE;
     }
-    take(FastMutex);
+    take("ExTryToAcquireFastMutex", FastMutex, FLTSIM_CALLER);
     raise(FastMutex);
     return TRUE;
 }
@@ -127,7 +134,7 @@ FLTSIM_KERNEL void NTAPI ExAcquireFastMutexUnsafe(PFAST_MUTEX FastMutex) {
     constexpr const char *kApi = "ExAcquireFastMutexUnsafe";
     KernelCall call(kApi, APC_LEVEL);
     check_without_apcs(kApi, FastMutex);
-    acquire(kApi, FastMutex);
+    acquire(kApi, FastMutex, FLTSIM_CALLER);
 }
 
 /// IRQL <= APC_LEVEL.
@@ -141,7 +148,7 @@ FLTSIM_KERNEL PLIST_ENTRY NTAPI ExInterlockedInsertHeadList(PLIST_ENTRY ListHead
                                                             PKSPIN_LOCK Lock) {
     constexpr const char *kApi = "ExInterlockedInsertHeadList";
     KernelCall call(kApi, DISPATCH_LEVEL);
-    const ListLock lock(kApi, Lock);
+    const ListLock lock(kApi, Lock, FLTSIM_CALLER);
     const PLIST_ENTRY before = ListHead->Flink;
     InsertHeadList(ListHead, ListEntry);
     return before == ListHead ? nullptr : before;
@@ -151,7 +158,7 @@ FLTSIM_KERNEL PLIST_ENTRY NTAPI ExInterlockedInsertTailList(PLIST_ENTRY ListHead
                                                             PKSPIN_LOCK Lock) {
     constexpr const char *kApi = "ExInterlockedInsertTailList";
     KernelCall call(kApi, DISPATCH_LEVEL);
-    const ListLock lock(kApi, Lock);
+    const ListLock lock(kApi, Lock, FLTSIM_CALLER);
     const PLIST_ENTRY before = ListHead->Blink;
     InsertTailList(ListHead, ListEntry);
     return before == ListHead ? nullptr : before;
@@ -160,6 +167,6 @@ FLTSIM_KERNEL PLIST_ENTRY NTAPI ExInterlockedInsertTailList(PLIST_ENTRY ListHead
 FLTSIM_KERNEL PLIST_ENTRY NTAPI ExInterlockedRemoveHeadList(PLIST_ENTRY ListHead, PKSPIN_LOCK Lock) {
     constexpr const char *kApi = "ExInterlockedRemoveHeadList";
     KernelCall call(kApi, DISPATCH_LEVEL);
-    const ListLock lock(kApi, Lock);
+    const ListLock lock(kApi, Lock, FLTSIM_CALLER);
     return IsListEmpty(ListHead) ? nullptr : RemoveHeadList(ListHead);
 }

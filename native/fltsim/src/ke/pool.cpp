@@ -9,6 +9,7 @@
 
 #include "core/fill.hpp"
 #include "io/io_manager.hpp"
+#include "ke/locks.hpp"
 #include "ke/process_notify.hpp"
 #include "ke/state.hpp"
 #include "ke/trace.hpp"
@@ -203,6 +204,7 @@ void Pool::release(const char *api, void *user, uint32_t tag, Origin origin) {
     ke::check_no_resource(api, user, block.bytes);
     ke::check_no_lookaside(api, user, block.bytes);
     ke::check_no_timer(api, user, block.bytes);
+    ke::check_no_lock(api, user, block.bytes);
     ke::note_freed_tables(user, block.bytes);
     std::memset(user, FILL_FREED, block.bytes);
     ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);

@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <string>
 
+#include "ke/locks.hpp"
 #include "ke/state.hpp"
 
 using namespace fltsim;
+using ke::LockKind;
 
 namespace {
 
@@ -78,10 +80,13 @@ bool wait(ke::Resource &resource, bool exclusive) {
     return waiter.granted;
 }
 
-bool acquire_exclusive(const char *api, PERESOURCE native, bool may_wait) {
+bool own_exclusive(const char *api, PERESOURCE native, bool may_wait, const void *code) {
     ke::Resource &resource = checked(api, native);
     check_apcs_disabled(api, native);
     const uint64_t self = current_thread().id;
+    if (may_wait) {
+        ke::ask_for_lock(api, {native, LockKind::Resource, true, code});
+    }
     if (resource.owners.empty() || resource.exclusive == self) {
         resource.exclusive = self;
         ++resource.owners[self];
@@ -98,10 +103,13 @@ bool acquire_exclusive(const char *api, PERESOURCE native, bool may_wait) {
     return wait(resource, true);
 }
 
-bool acquire_shared(const char *api, PERESOURCE native, bool may_wait) {
+bool own_shared(const char *api, PERESOURCE native, bool may_wait, const void *code) {
     ke::Resource &resource = checked(api, native);
     check_apcs_disabled(api, native);
     const uint64_t self = current_thread().id;
+    if (may_wait) {
+        ke::ask_for_lock(api, {native, LockKind::Resource, false, code});
+    }
     const bool somebody_waits = std::ranges::any_of(resource.waiters, &ke::ResourceWaiter::exclusive);
     if (resource.owners.empty() || resource.owners.contains(self) || (resource.exclusive == 0 && !somebody_waits)) {
         ++resource.owners[self];
@@ -110,12 +118,21 @@ bool acquire_shared(const char *api, PERESOURCE native, bool may_wait) {
     return may_wait && wait(resource, false);
 }
 
+bool acquire(const char *api, PERESOURCE native, bool exclusive, bool may_wait, const void *code) {
+    if (!(exclusive ? own_exclusive : own_shared)(api, native, may_wait, code)) {
+        return false;
+    }
+    ke::lock_taken(api, current_thread(), {native, LockKind::Resource, exclusive, code});
+    return true;
+}
+
 void release(const char *api, PERESOURCE native) {
     ke::Resource &resource = checked(api, native);
     const auto owner = resource.owners.find(current_thread().id);
     if (owner == resource.owners.end()) {
         bugcheck("RESOURCE released by a thread that does not own it", api, resource_text(native));
     }
+    ke::lock_released(current_thread(), native);
     if (--owner->second != 0) {
         return;
     }
@@ -171,6 +188,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI ExDeleteResourceLite(PERESOURCE Resource) {
     if (!checked(kApi, Resource).owners.empty()) {
         bugcheck("RESOURCE deleted while it is owned", kApi, resource_text(Resource));
     }
+    ke::check_no_lock(kApi, Resource, sizeof *Resource);
     ke::world_state().resources.erase(Resource);
     return STATUS_SUCCESS;
 }
@@ -179,7 +197,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI ExDeleteResourceLite(PERESOURCE Resource) {
 FLTSIM_KERNEL BOOLEAN NTAPI ExAcquireResourceExclusiveLite(PERESOURCE Resource, BOOLEAN Wait) {
     constexpr const char *kApi = "ExAcquireResourceExclusiveLite";
     KernelCall call(kApi, APC_LEVEL);
-    return acquire_exclusive(kApi, Resource, Wait != FALSE) ? TRUE : FALSE;
+    return acquire(kApi, Resource, true, Wait != FALSE, FLTSIM_CALLER) ? TRUE : FALSE;
 }
 
 /// IRQL <= APC_LEVEL, normal kernel APCs disabled. FALSE only without Wait. An owner gets more of what it has at once, exclusive or shared;
@@ -187,7 +205,7 @@ FLTSIM_KERNEL BOOLEAN NTAPI ExAcquireResourceExclusiveLite(PERESOURCE Resource, 
 FLTSIM_KERNEL BOOLEAN NTAPI ExAcquireResourceSharedLite(PERESOURCE Resource, BOOLEAN Wait) {
     constexpr const char *kApi = "ExAcquireResourceSharedLite";
     KernelCall call(kApi, APC_LEVEL);
-    return acquire_shared(kApi, Resource, Wait != FALSE) ? TRUE : FALSE;
+    return acquire(kApi, Resource, false, Wait != FALSE, FLTSIM_CALLER) ? TRUE : FALSE;
 }
 
 /// IRQL <= DISPATCH_LEVEL. By the thread that has acquired it.
@@ -218,7 +236,7 @@ FLTSIM_KERNEL void FLTAPI FltAcquireResourceExclusive(PERESOURCE Resource) {
     constexpr const char *kApi = "FltAcquireResourceExclusive";
     KernelCall call(kApi, APC_LEVEL);
     ++executing().kernel_apc_disable;
-    acquire_exclusive(kApi, Resource, true);
+    acquire(kApi, Resource, true, true, FLTSIM_CALLER);
 }
 
 /// IRQL <= APC_LEVEL. Enters a critical region, then waits for the resource.
@@ -226,7 +244,7 @@ FLTSIM_KERNEL void FLTAPI FltAcquireResourceShared(PERESOURCE Resource) {
     constexpr const char *kApi = "FltAcquireResourceShared";
     KernelCall call(kApi, APC_LEVEL);
     ++executing().kernel_apc_disable;
-    acquire_shared(kApi, Resource, true);
+    acquire(kApi, Resource, false, true, FLTSIM_CALLER);
 }
 
 /// IRQL <= DISPATCH_LEVEL. Releases the resource and leaves the critical region.

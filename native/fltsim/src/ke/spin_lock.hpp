@@ -6,13 +6,13 @@
 // owns the lock or waits for the readers to leave (nobody else gets in then). All calls run under the model lock.
 #pragma once
 
-#include "core/world.hpp"
+#include "ke/locks.hpp"
 
 namespace fltsim::ke {
 
-/// Raises to DISPATCH_LEVEL, waits, takes the lock. Returns the IRQL before.
-KIRQL acquire_spin_lock(const char *api, PKSPIN_LOCK lock);
+/// Raises to DISPATCH_LEVEL, waits, takes the lock, which the driver knows as `wanted`. Returns the IRQL before.
+KIRQL acquire_spin_lock(const char *api, PKSPIN_LOCK lock, const HeldLock &wanted);
 /// Gives the lock back and sets the IRQL, which must be what it was before the outermost lock unless others are still held.
-void release_spin_lock(const char *api, PKSPIN_LOCK lock, KIRQL new_irql);
+void release_spin_lock(const char *api, PKSPIN_LOCK lock, const HeldLock &given, KIRQL new_irql);
 
 } // namespace fltsim::ke

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/world.hpp"
+#include "ke/lock_order.hpp"
 
 namespace fltsim {
 
@@ -30,14 +31,9 @@ class FileObject;
 
 namespace ke {
 
-struct HeldLock {
-    const volatile void *lock = nullptr;
-    bool exclusive = true;
-};
-
 struct ThreadState {
-    std::vector<HeldLock> held; ///< spin locks, in the order they were taken
-    KIRQL irql_below_locks = 0; ///< IRQL before the first of them
+    std::vector<HeldLock> held; ///< locks of all kinds, in the order they were taken
+    KIRQL irql_below_locks = 0; ///< IRQL before the first spin lock of them
     std::vector<uint32_t> seh_driver_depth; ///< Thread::driver_depth at which each active __try was entered
     uint32_t guarded_regions = 0; ///< entered; each is a critical region as well
     void *exit_jump = nullptr; ///< sigjmp_buf of a system thread's start: where PsTerminateSystemThread goes
@@ -72,6 +68,13 @@ struct Resource {
     std::deque<ResourceWaiter *> waiters; ///< first come first
 };
 
+/// A lock that was taken, until its memory is freed or it is initialised again.
+struct LockState {
+    HeldLock last; ///< as it was taken last
+    uint64_t thread = 0; ///< that did it, by its id
+    uint32_t holders = 0; ///< of a recursive lock, the times
+};
+
 /// A generic table that was initialised, until its memory is freed or initialised again.
 struct GenericTable {
     struct User {
@@ -104,6 +107,8 @@ struct WorldState {
     std::set<uint64_t> dpcs_under_way; ///< serial numbers: not removed, and the routine has not returned
     uint64_t last_serial = 0;
     std::map<const void *, Resource> resources; ///< by PERESOURCE
+    std::map<const volatile void *, LockState> locks; ///< by address, framework locks by handle
+    LockOrder lock_order;
     std::set<const void *> lookasides; ///< by PGENERAL_LOOKASIDE: those that were initialised and not deleted
     std::map<const void *, GenericTable> tables; ///< by PRTL_GENERIC_TABLE or PRTL_AVL_TABLE
     std::map<const void *, const void *> table_elements; ///< memory of an element, its table

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "core/faults.hpp"
+#include "ke/locks.hpp"
 #include "ke/state.hpp"
 
 namespace fltsim::ke {
@@ -47,6 +48,7 @@ void run_start_routine(PKSTART_ROUTINE start, PVOID context) {
 void system_thread_main(PKSTART_ROUTINE start, PVOID context) {
     KernelCall call("PsCreateSystemThread", PASSIVE_LEVEL);
     run_start_routine(start, context);
+    ke::check_no_lock_held("PsTerminateSystemThread");
     Thread &self = executing();
     ke::thread_state(self).exit_jump = nullptr;
     std::erase(ke::world_state().system_threads, &self);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "ke/dispatcher.hpp"
+#include "ke/locks.hpp"
 
 using namespace fltsim;
 using namespace fltsim::ke;
@@ -63,6 +64,9 @@ const Thread *running_thread(const char *api, const Waiter &waiter) {
 }
 
 NTSTATUS wait(const char *api, Waiter &waiter, KPROCESSOR_MODE mode, PLARGE_INTEGER timeout) {
+    if (timeout == nullptr) {
+        waiter.ask_for_mutexes(api);
+    }
     if (waiter.try_satisfy()) {
         return STATUS_SUCCESS;
     }
@@ -96,6 +100,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON Wa
     constexpr const char *kApi = "KeWaitForSingleObject";
     KernelCall call(kApi, may_wait(Timeout) ? APC_LEVEL : DISPATCH_LEVEL);
     Waiter waiter(current_thread());
+    waiter.code = FLTSIM_CALLER;
     add(kApi, waiter, Object, Timeout == nullptr);
     return wait(kApi, waiter, WaitMode, Timeout);
 }
@@ -117,6 +122,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[
     }
     Waiter waiter(current_thread());
     waiter.all = WaitType == WaitAll;
+    waiter.code = FLTSIM_CALLER;
     for (ULONG object = 0; object < Count; ++object) {
         add(kApi, waiter, Object[object], Timeout == nullptr);
     }

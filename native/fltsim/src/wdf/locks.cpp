@@ -48,6 +48,14 @@ void SpinLock::check_deletable(const char *api) {
     }
 }
 
+void SpinLock::destroy() {
+    ke::check_no_lock("WdfObjectDelete", handle(), 1);
+}
+
+void WaitLock::destroy() {
+    ke::check_no_lock("WdfObjectDelete", handle(), 1);
+}
+
 void WaitLock::check_deletable(const char *api) {
     if (owner != nullptr) {
         violation(api, "the wait lock is held by " + owner->name);
@@ -64,7 +72,8 @@ NTSTATUS NTAPI spin_lock_create(PWDF_DRIVER_GLOBALS globals, PWDF_OBJECT_ATTRIBU
 void NTAPI spin_lock_acquire(PWDF_DRIVER_GLOBALS globals, WDFSPINLOCK handle) {
     KernelCall call("WdfSpinLockAcquire", DISPATCH_LEVEL);
     SpinLock &lock = live<SpinLock>("WdfSpinLockAcquire", globals, handle, "WDFSPINLOCK");
-    const KIRQL before = ke::acquire_spin_lock("WdfSpinLockAcquire", &lock.lock);
+    const KIRQL before = ke::acquire_spin_lock("WdfSpinLockAcquire", &lock.lock,
+                                               {handle, ke::LockKind::FrameworkSpin, true, FLTSIM_CALLER});
     lock.old_irql = before;
 }
 
@@ -72,7 +81,7 @@ void NTAPI spin_lock_acquire(PWDF_DRIVER_GLOBALS globals, WDFSPINLOCK handle) {
 void NTAPI spin_lock_release(PWDF_DRIVER_GLOBALS globals, WDFSPINLOCK handle) {
     KernelCall call("WdfSpinLockRelease", DISPATCH_LEVEL);
     SpinLock &lock = live<SpinLock>("WdfSpinLockRelease", globals, handle, "WDFSPINLOCK");
-    ke::release_spin_lock("WdfSpinLockRelease", &lock.lock, lock.old_irql);
+    ke::release_spin_lock("WdfSpinLockRelease", &lock.lock, {handle, ke::LockKind::FrameworkSpin}, lock.old_irql);
 }
 
 /// IRQL <= DISPATCH_LEVEL.
@@ -89,6 +98,10 @@ NTSTATUS NTAPI wait_lock_acquire(PWDF_DRIVER_GLOBALS globals, WDFWAITLOCK handle
     Thread &self = executing();
     if (lock.owner == &self) {
         violation("WdfWaitLockAcquire", "this thread holds the lock already: it would wait for itself");
+    }
+    const ke::HeldLock wanted{handle, ke::LockKind::FrameworkWait, true, FLTSIM_CALLER};
+    if (timeout_100ns == nullptr) {
+        ke::ask_for_lock("WdfWaitLockAcquire", wanted);
     }
     ++self.kernel_apc_disable;
     bool acquired = lock.owner == nullptr;
@@ -111,6 +124,7 @@ NTSTATUS NTAPI wait_lock_acquire(PWDF_DRIVER_GLOBALS globals, WDFWAITLOCK handle
         return STATUS_TIMEOUT;
     }
     lock.owner = &self;
+    ke::lock_taken("WdfWaitLockAcquire", self, wanted);
     return STATUS_SUCCESS;
 }
 
@@ -124,6 +138,7 @@ void NTAPI wait_lock_release(PWDF_DRIVER_GLOBALS globals, WDFWAITLOCK handle) {
                   lock.owner == nullptr ? "nobody holds the lock" : "the lock is held by " + lock.owner->name);
     }
     lock.owner = nullptr;
+    ke::lock_released(self, handle);
     if (self.kernel_apc_disable == 0) {
         violation("WdfWaitLockRelease", "the critical region of the acquisition was left already");
     }

@@ -12,6 +12,7 @@ class SpinLock final : public Object {
     using Object::Object;
     const char *type_name() const override { return "WDFSPINLOCK"; }
     void check_deletable(const char *api) override;
+    void destroy() override;
     KSPIN_LOCK lock = 0;
     KIRQL old_irql = PASSIVE_LEVEL; ///< of the owner
 };
@@ -21,6 +22,7 @@ class WaitLock final : public Object {
     using Object::Object;
     const char *type_name() const override { return "WDFWAITLOCK"; }
     void check_deletable(const char *api) override;
+    void destroy() override;
     Thread *owner = nullptr;
 };
 
