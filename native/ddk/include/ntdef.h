@@ -22,7 +22,7 @@
 #define NTAPI
 #endif
 #define FLTAPI NTAPI
-#define FORCEINLINE static inline __attribute__((unused))
+#define FORCEINLINE static inline __attribute__((always_inline, unused))
 #define DECLSPEC_NORETURN __attribute__((noreturn))
 #define DECLSPEC_NOINLINE __attribute__((noinline))
 #define DECLSPEC_ALIGN(Bytes) __attribute__((aligned(Bytes)))

@@ -135,6 +135,13 @@ std::string plain_frame(const void *address, const StackFrame &frame) {
     return frame.info.dli_sname != nullptr ? module + " " + frame.info.dli_sname : module;
 }
 
+/// The innermost of these inlined functions that is not one of a header, which all callers share; else the innermost.
+const std::string &own_name(const std::vector<std::string> &names) {
+    const auto found =
+        std::ranges::find_if(names, [](const std::string &name) { return name.find(".h:") == std::string::npos; });
+    return found != names.end() ? *found : names.front();
+}
+
 /// Of a return address.
 StackFrame frame_at(const void *address) {
     StackFrame frame;
@@ -156,7 +163,7 @@ std::string name_of_call(const void *code) {
     if (!frame.file.empty()) {
         const std::vector<std::string> names = names_of_frames(frame.file, {frame.offset})[frame.offset];
         if (!names.empty()) {
-            return names.front();
+            return own_name(names);
         }
     }
     return plain_frame(code, frame);
@@ -193,7 +200,7 @@ std::string name_of_call(const void *code) {
             texts.push_back(plain_frame(addresses[i], frame));
         }
         if (!frame.file.empty() && stack.call_site.empty()) {
-            stack.call_site = texts.front();
+            stack.call_site = own_name(texts);
         }
         stack.frames.insert(stack.frames.end(), texts.begin(), texts.end());
     }
