@@ -21,6 +21,7 @@ const MISTAKES = [
   'DISCARDED_CODE',
   'UNGUARDED_RAISE',
   'WRITES_CODE',
+  'LOCKS_IN_BOTH_ORDERS',
 ]
 
 export const testDriverDirectory = path.join(paths.buildDir, 'driver', 'x64', 'tests')

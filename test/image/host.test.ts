@@ -281,6 +281,20 @@ test('a mistake stops the model and is located in the image', () => {
   expect(stderr).toContain('wrong-unguarded-fault.sys!MakeMistake+')
 })
 
+test('locks in both orders: all four places are named', () => {
+  const { status, stderr } = host(image('wrong-locks-in-both-orders'))
+  expect(status).toBe(6)
+  const place = (name: string): string => `wrong-locks-in-both-orders\\.sys!${name}\\+0x[0-9a-f]+`
+  expect(stderr).toMatch(
+    new RegExp(
+      `V27 two locks in both orders.* has A, taken at ${place('SizesThenNames')}, and waits for B at ${place('SizesThenNames')}; ` +
+        `before, .* had B, taken at ${place('NamesThenSizes')}, and asked for A at ${place('NamesThenSizes')}\\. ` +
+        `A is reader/writer spin lock .*, B is reader/writer spin lock `,
+      's',
+    ),
+  )
+})
+
 test('an image without a map is located by section', () => {
   const copy = path.join(directory, 'mapless.sys')
   copyFileSync(image('wrong-unguarded-fault'), copy)

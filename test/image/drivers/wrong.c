@@ -13,6 +13,7 @@
 #define DISCARDED_CODE 6
 #define UNGUARDED_RAISE 7
 #define WRITES_CODE 8
+#define LOCKS_IN_BOTH_ORDERS 9
 
 DRIVER_INITIALIZE FxDriverEntry;
 
@@ -45,6 +46,23 @@ static DECLSPEC_NOINLINE ULONG Overrun(ULONG Bytes) {
 
     Fill(Buffer, Bytes);
     return Buffer[0];
+}
+#elif MISTAKE == LOCKS_IN_BOTH_ORDERS
+static EX_SPIN_LOCK Names;
+static EX_SPIN_LOCK Sizes;
+
+static DECLSPEC_NOINLINE VOID NamesThenSizes(VOID) {
+    KIRQL Irql = ExAcquireSpinLockExclusive(&Names);
+
+    ExReleaseSpinLockExclusive(&Sizes, ExAcquireSpinLockExclusive(&Sizes));
+    ExReleaseSpinLockExclusive(&Names, Irql);
+}
+
+static DECLSPEC_NOINLINE VOID SizesThenNames(VOID) {
+    KIRQL Irql = ExAcquireSpinLockExclusive(&Sizes);
+
+    ExReleaseSpinLockExclusive(&Names, ExAcquireSpinLockExclusive(&Names));
+    ExReleaseSpinLockExclusive(&Sizes, Irql);
 }
 #endif
 
@@ -88,6 +106,9 @@ static DECLSPEC_NOINLINE NTSTATUS MakeMistake(struct _DRIVER_OBJECT *DriverObjec
     ProbeForRead((PVOID)3, 4, 4);
 #elif MISTAKE == WRITES_CODE
     *(volatile UCHAR *)(ULONG_PTR)&MakeMistake = 0xC3;
+#elif MISTAKE == LOCKS_IN_BOTH_ORDERS
+    NamesThenSizes();
+    SizesThenNames();
 #else
 #error "which mistake?"
 #endif
