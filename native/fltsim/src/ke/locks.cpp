@@ -77,9 +77,6 @@ void forget_free_locks(const char *rule, const char *api, const volatile void *m
     WorldState &state = world_state();
     const auto begin = state.locks.lower_bound(memory);
     const auto end = state.locks.lower_bound(static_cast<const volatile char *>(memory) + bytes);
-    if (begin == end) {
-        return;
-    }
     for (auto lock = begin; lock != end; ++lock) {
         if (lock->second.holders != 0) {
             const HeldLock &last = lock->second.last;
