@@ -22,6 +22,7 @@ const MISTAKES = [
   'UNGUARDED_RAISE',
   'WRITES_CODE',
   'LOCKS_IN_BOTH_ORDERS',
+  'OVERLAPPING_COPY',
 ]
 
 export const testDriverDirectory = path.join(paths.buildDir, 'driver', 'x64', 'tests')

@@ -14,6 +14,7 @@
 #define UNGUARDED_RAISE 7
 #define WRITES_CODE 8
 #define LOCKS_IN_BOTH_ORDERS 9
+#define OVERLAPPING_COPY 10
 
 DRIVER_INITIALIZE FxDriverEntry;
 
@@ -106,6 +107,14 @@ static DECLSPEC_NOINLINE NTSTATUS MakeMistake(struct _DRIVER_OBJECT *DriverObjec
     ProbeForRead((PVOID)3, 4, 4);
 #elif MISTAKE == WRITES_CODE
     *(volatile UCHAR *)(ULONG_PTR)&MakeMistake = 0xC3;
+#elif MISTAKE == OVERLAPPING_COPY
+    static UCHAR Buffer[64];
+    volatile SIZE_T Bytes = sizeof(Buffer); // of a variable size, so that it is a call of the kernel's
+
+    RtlMoveMemory(Buffer + 1, Buffer, Bytes - 1);
+    RtlCopyMemory(Buffer, Buffer, Bytes);
+    RtlCopyMemory(Buffer, Buffer + 1, Bytes - 1);
+    return Buffer[0];
 #elif MISTAKE == LOCKS_IN_BOTH_ORDERS
     NamesThenSizes();
     SizesThenNames();

@@ -184,6 +184,19 @@ TEST(allocation_by_type) {
     }));
 }
 
+TEST(kernel_objects_in_paged_contexts) {
+    const auto report_in = [](POOL_TYPE type) {
+        return with_subject([type](Bench &, Subject &one) {
+            PFLT_CONTEXT context = nullptr;
+            CHECK_EQ(FltAllocateContext(one.filter, FLT_FILE_CONTEXT, sizeof(KEVENT), type, &context), STATUS_SUCCESS);
+            KeInitializeEvent(static_cast<PKEVENT>(context), NotificationEvent, FALSE);
+            FltReleaseContext(context);
+        });
+    };
+    expect_clean(report_in(NonPagedPoolNx));
+    CHECK(check::stopped_on(report_in(PagedPool), "V14 kernel object in paged memory"));
+}
+
 /// CTX-06: what is not open, not open any more, a volume, a paging file.
 TEST(file_objects_without_contexts) {
     std::string seen;

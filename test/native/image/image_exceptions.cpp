@@ -99,6 +99,8 @@ IMAGE_TEST(mistakes_stop_the_world_and_are_located) {
                 "a privileged instruction, bytes 0xfac3 at wrong-privileged.sys!MakeMistake+0x0 < ");
     expect_stop("wrong-discarded-code", "ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY",
                 "code that was discarded after DriverEntry is called: wrong-discarded-code.sys!PreCreate+0x0");
+    expect_stop("wrong-overlapping-copy", "C4/F0 memcpy of overlapping memory",
+                "memmove, or RtlMoveMemory, is for that at wrong-overlapping-copy.sys!MakeMistake+");
     expect_stop("wrong-unguarded-raise", "KMODE_EXCEPTION_NOT_HANDLED",
                 "status 0x80000002 raised outside __try, at wrong-unguarded-raise.sys!");
     expect_stop("wrong-writes-code", "KMODE_EXCEPTION_NOT_HANDLED", "raised outside __try, at wrong-writes-code.sys!");

@@ -43,7 +43,9 @@ void NTAPI terminates_itself(PVOID context) {
 
 PETHREAD start(PKSTART_ROUTINE routine, void *context) {
     HANDLE handle = nullptr;
-    CHECK_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr, routine, context),
+    OBJECT_ATTRIBUTES attributes;
+    InitializeObjectAttributes(&attributes, nullptr, OBJ_KERNEL_HANDLE, nullptr, nullptr);
+    CHECK_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, &attributes, nullptr, nullptr, routine, context),
              STATUS_SUCCESS);
     PVOID thread = nullptr;
     CHECK_EQ(ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, &thread, nullptr),
@@ -178,6 +180,58 @@ TEST(system_threads_end_both_ways) {
     CHECK(check::contains(report, "\"stopped\":false"));
 }
 
+namespace {
+
+void NTAPI ends_at_once(PVOID) {}
+
+/// A handle of a thread, referenced in this mode; in a program's thread or one of the system.
+std::string rule_of_handle(bool kernel_handle, KPROCESSOR_MODE mode, bool system, NTSTATUS expected) {
+    std::string rule;
+    check::Body reference = [=] {
+        OBJECT_ATTRIBUTES attributes;
+        InitializeObjectAttributes(&attributes, nullptr, kernel_handle ? OBJ_KERNEL_HANDLE : 0ul, nullptr, nullptr);
+        HANDLE handle = nullptr;
+        CHECK_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, &attributes, nullptr, nullptr, ends_at_once, nullptr),
+                 STATUS_SUCCESS);
+        PVOID object = nullptr;
+        CHECK_EQ(ObReferenceObjectByHandle(handle, 0, *PsThreadType, mode, &object, nullptr), expected);
+        if (object != nullptr) {
+            ObfDereferenceObject(object);
+        }
+        CHECK_EQ(ZwClose(handle), STATUS_SUCCESS);
+    };
+    return report_of(check::virtual_world(), [&](World &) {
+        if (system) {
+            const check::Started thread(reference);
+        } else {
+            reference();
+        }
+    });
+}
+
+} // namespace
+
+TEST(whose_handles_a_driver_references) {
+    const auto goes = [](bool kernel_handle, KPROCESSOR_MODE mode, bool system, NTSTATUS expected) {
+        return check::contains(rule_of_handle(kernel_handle, mode, system, expected), "\"stopped\":false");
+    };
+    CHECK(goes(true, KernelMode, false, STATUS_SUCCESS));
+    CHECK(goes(true, KernelMode, true, STATUS_SUCCESS));
+    CHECK(goes(false, UserMode, false, STATUS_SUCCESS));
+    CHECK(goes(true, UserMode, false, STATUS_INVALID_HANDLE));
+    CHECK(stopped_on(rule_of_handle(false, KernelMode, false, STATUS_SUCCESS), "OBJECT handle of user mode"));
+    CHECK(stopped_on(rule_of_handle(true, UserMode, true, STATUS_SUCCESS), "OBJECT handle of the kernel"));
+    for (const uintptr_t value : {uintptr_t{0}, uintptr_t{0x44}}) {
+        CHECK(stopped_on(report_of(check::virtual_world(),
+                                   [=](World &) {
+                                       PVOID object = nullptr;
+                                       ObReferenceObjectByHandle(reinterpret_cast<HANDLE>(value), 0, *PsThreadType,
+                                                                 KernelMode, &object, nullptr);
+                                   }),
+                         "OBJECT handle is not open"));
+    }
+}
+
 TEST(thread_identity) {
     report_of(check::virtual_world(), [](World &world) {
         const PETHREAD self = PsGetCurrentThread();
@@ -188,7 +242,7 @@ TEST(thread_identity) {
         CHECK_EQ(PsIsThreadTerminating(self), FALSE);
         CHECK(IoGetTopLevelIrp() == nullptr);
         PVOID object = nullptr;
-        CHECK_EQ(ObReferenceObjectByHandle(reinterpret_cast<HANDLE>(uintptr_t{0x44}), 0, *PsThreadType, KernelMode,
+        CHECK_EQ(ObReferenceObjectByHandle(reinterpret_cast<HANDLE>(uintptr_t{0x44}), 0, *PsThreadType, UserMode,
                                            &object, nullptr),
                  STATUS_INVALID_HANDLE);
         CHECK_EQ(ObReferenceObjectByHandle(reinterpret_cast<HANDLE>(intptr_t{-2}), 0, *IoFileObjectType, KernelMode,

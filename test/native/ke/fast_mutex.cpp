@@ -103,6 +103,12 @@ TEST(fast_mutex_mistakes) {
         ExReleaseFastMutex(&mutex);
     }));
     CHECK(stops("FAST MUTEX acquired with APCs enabled", [](FAST_MUTEX &mutex) { ExAcquireFastMutexUnsafe(&mutex); }));
+    CHECK(stops("FAST MUTEX released with APCs enabled", [](FAST_MUTEX &mutex) {
+        KeEnterCriticalRegion();
+        ExAcquireFastMutexUnsafe(&mutex);
+        KeLeaveCriticalRegion();
+        ExReleaseFastMutexUnsafe(&mutex);
+    }));
     CHECK(stops("V5 IRQL too high", [](FAST_MUTEX &mutex) {
         IrqlScope dispatch(DISPATCH_LEVEL);
         ExAcquireFastMutex(&mutex);

@@ -17,7 +17,9 @@ class Started {
   public:
     explicit Started(Body &body) {
         HANDLE handle = nullptr;
-        CHECK_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr, run, &body),
+        OBJECT_ATTRIBUTES attributes;
+        InitializeObjectAttributes(&attributes, nullptr, OBJ_KERNEL_HANDLE, nullptr, nullptr);
+        CHECK_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, &attributes, nullptr, nullptr, run, &body),
                  STATUS_SUCCESS);
         CHECK_EQ(ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, &thread_, nullptr),
                  STATUS_SUCCESS);

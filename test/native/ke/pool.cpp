@@ -25,6 +25,8 @@ unsigned char *allocate(size_t bytes) {
     return static_cast<unsigned char *>(ExAllocatePoolWithTag(NonPagedPoolNx, bytes, TAG));
 }
 
+void NTAPI nothing(PKDPC, PVOID, PVOID, PVOID) {}
+
 } // namespace
 
 TEST(pool_gives_filled_aligned_memory) {
@@ -111,6 +113,58 @@ TEST(pool_fault_switch) {
         ExFreePoolWithTag(first, TAG);
         ExFreePoolWithTag(third, TAG);
     });
+}
+
+TEST(kernel_objects_in_paged_pool) {
+    using Use = void (*)(unsigned char *);
+    constexpr size_t AT = 64; // not only the first address counts
+    const Use uses[] = {
+        [](unsigned char *block) { KeInitializeEvent(reinterpret_cast<PKEVENT>(block), NotificationEvent, FALSE); },
+        [](unsigned char *block) { KeInitializeMutex(reinterpret_cast<PRKMUTEX>(block), 0); },
+        [](unsigned char *block) { KeInitializeSemaphore(reinterpret_cast<PRKSEMAPHORE>(block), 0, 1); },
+        [](unsigned char *block) { KeInitializeTimer(reinterpret_cast<PKTIMER>(block)); },
+        [](unsigned char *block) { KeInitializeDpc(reinterpret_cast<PRKDPC>(block), nothing, nullptr); },
+        [](unsigned char *block) { KeInitializeSpinLock(reinterpret_cast<PKSPIN_LOCK>(block)); },
+        [](unsigned char *block) { ExInitializeFastMutex(reinterpret_cast<PFAST_MUTEX>(block)); },
+        [](unsigned char *block) {
+            auto *resource = reinterpret_cast<PERESOURCE>(block);
+            ExInitializeResourceLite(resource);
+            ExDeleteResourceLite(resource);
+        },
+        [](unsigned char *block) {
+            auto *lock = reinterpret_cast<PEX_SPIN_LOCK>(block);
+            *lock = 0;
+            ExReleaseSpinLockShared(lock, ExAcquireSpinLockShared(lock));
+        },
+        [](unsigned char *block) {
+            auto *lock = reinterpret_cast<PKSPIN_LOCK>(block);
+            *lock = 0;
+            KeReleaseSpinLock(lock, KeAcquireSpinLockRaiseToDpc(lock));
+        },
+    };
+    for (const Use use : uses) {
+        const auto report_in = [use](POOL_TYPE type) {
+            return stop_of([=] {
+                auto *block = static_cast<unsigned char *>(ExAllocatePoolWithTag(type, 512, TAG));
+                use(block + AT);
+                ExFreePoolWithTag(block, TAG);
+            });
+        };
+        CHECK(stopped_on(report_in(PagedPool), "V14 kernel object in paged memory"));
+        CHECK(check::contains(report_in(NonPagedPoolNx), "\"stopped\":false"));
+    }
+    // A push lock may be paged, and what is behind a block is not in it.
+    CHECK(check::contains(stop_of([] {
+                              auto *block = static_cast<unsigned char *>(ExAllocatePoolWithTag(PagedPool, 64, TAG));
+                              FltInitializePushLock(reinterpret_cast<PULONG_PTR>(block));
+                              FltAcquirePushLockExclusive(reinterpret_cast<PULONG_PTR>(block));
+                              FltReleasePushLock(reinterpret_cast<PULONG_PTR>(block));
+                              FltDeletePushLock(reinterpret_cast<PULONG_PTR>(block));
+                              pool::check_resident("test", block + 64, "what is behind it");
+                              ExFreePoolWithTag(block, TAG);
+                              pool::check_resident("test", block, "what was there");
+                          }),
+                          "\"stopped\":false"));
 }
 
 TEST(pool_quarantine_is_bounded) {

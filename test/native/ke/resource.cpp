@@ -216,10 +216,16 @@ TEST(misused_resources_stop_the_world) {
         KeLeaveCriticalRegion();
         static_cast<void>(ExAcquireResourceExclusiveLite(&resource, FALSE));
     });
+    rule("RESOURCE released with normal kernel APCs enabled", [](ERESOURCE &resource) {
+        static_cast<void>(ExAcquireResourceSharedLite(&resource, TRUE));
+        KeLeaveCriticalRegion();
+        ExReleaseResourceLite(&resource);
+    });
     rule("CRITICAL_REGION left without being entered", [](ERESOURCE &resource) {
         FltAcquireResourceShared(&resource);
         KeLeaveCriticalRegion();
         KeLeaveCriticalRegion();
+        const IrqlScope apc(APC_LEVEL);
         FltReleaseResource(&resource);
     });
     rule("V5 IRQL too high", [](ERESOURCE &resource) {

@@ -288,6 +288,17 @@ TEST(misused_mutexes_and_waits_stop_the_world) {
                      }),
                      "V5"));
     CHECK(stopped_on(stops([] {
+                         KEVENT event;
+                         KeInitializeEvent(&event, NotificationEvent, TRUE);
+                         KeWaitForSingleObject(&event, UserRequest, UserMode, FALSE, nullptr);
+                     }),
+                     "WAIT in user mode for an object on the stack"));
+    CHECK(goes_well([] {
+        auto &event = check::kept(KEVENT{});
+        KeInitializeEvent(&event, NotificationEvent, TRUE);
+        CHECK_EQ(KeWaitForSingleObject(&event, UserRequest, UserMode, FALSE, nullptr), STATUS_SUCCESS);
+    }));
+    CHECK(stopped_on(stops([] {
                          Body body = [] { sleep_ms(10); };
                          const Started one(body);
                          const Started two(body);

@@ -259,6 +259,14 @@ void Fiber::for_each_stack([[maybe_unused]] const std::function<void(char *used,
 #endif
 }
 
+bool Fiber::has_on_stack([[maybe_unused]] const void *address) const {
+#if FLTSIM_FIBER_WIN32
+    return false;
+#else
+    return impl_->stack.base != nullptr && address >= impl_->stack.low() && address < impl_->stack.high();
+#endif
+}
+
 Fiber::Fiber() : impl_(std::make_unique<Impl>()) {}
 
 Fiber::Fiber(std::function<void()> entry) : Fiber() {

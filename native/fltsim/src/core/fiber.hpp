@@ -30,6 +30,9 @@ class Fiber {
     /// The fiber was left in the middle of something and never continues. What its stack refers to stays allocated and known to leak checkers.
     static void abandon(std::unique_ptr<Fiber> fiber);
 
+    /// Whether the address is on the fiber's own stack. False of a host thread, whose stack is not known.
+    bool has_on_stack(const void *address) const;
+
     /// Calls `look` with the part that is in use of every fiber's stack, but that of who runs. Only where the switch is assembly.
     static void for_each_stack(const std::function<void(char *used, char *high)> &look);
 

@@ -96,6 +96,11 @@ std::shared_ptr<Object> HandleTable::find(HANDLE handle) const {
     return index == 0 ? nullptr : impl_->entries[index].object;
 }
 
+bool HandleTable::is_kernel(HANDLE handle) const {
+    const std::lock_guard guard(impl_->mutex);
+    return impl_->entries[impl_->index_of(handle)].kernel;
+}
+
 bool HandleTable::close(HANDLE handle) {
     bool last = false;
     bool last_of_process = false;

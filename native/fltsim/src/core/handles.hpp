@@ -38,6 +38,8 @@ class HandleTable {
     HANDLE insert(std::shared_ptr<Object> object, bool kernel = false, Process *owner = nullptr);
     /// Null when the handle is not open (or of another world).
     std::shared_ptr<Object> find(HANDLE handle) const;
+    /// Whether an open handle is the kernel's.
+    bool is_kernel(HANDLE handle) const;
     template <class T> std::shared_ptr<T> find_as(HANDLE handle) const {
         return std::dynamic_pointer_cast<T>(find(handle));
     }

@@ -77,6 +77,7 @@ void destroy(Context *context) {
         return;
     }
     m.contexts.erase(body);
+    pool::forget_paged(body);
     m.memory.release(body);
 }
 
@@ -291,6 +292,9 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltAllocateContext(PFLT_FILTER Filter, FLT_CONTEXT
     context->cleanup = definition.cleanup;
     context->free = definition.free;
     context->body = own ? own : manager().memory.allocate(std::max<size_t>(ContextSize, 1), "context", 0xCC);
+    if (paged && !own) {
+        pool::note_paged(context->body, ContextSize);
+    }
     *ReturnedContext = context->body;
     manager().contexts[context->body] = std::move(context);
     return STATUS_SUCCESS;

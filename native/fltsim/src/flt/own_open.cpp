@@ -98,25 +98,9 @@ void take_create_flags(const OpenRequest &request, io::IoManager::CreateFile *cr
     }
 }
 
-NTSTATUS take_object_name(const OBJECT_ATTRIBUTES &attributes, io::IoManager::CreateFile *create) {
-    create->name = view(*attributes.ObjectName);
-    if (attributes.RootDirectory) {
-        create->root = world().handles->find_as<io::FileObject>(attributes.RootDirectory);
-        if (!create->root) {
-            return world().handles->find(attributes.RootDirectory) ? STATUS_OBJECT_TYPE_MISMATCH
-                                                                   : STATUS_INVALID_HANDLE;
-        }
-    }
-    return STATUS_SUCCESS;
-}
-
-bool attributes_valid(const OBJECT_ATTRIBUTES *attributes) {
-    return attributes && attributes->Length == sizeof *attributes && attributes->ObjectName;
-}
-
 NTSTATUS take_create_name(const OpenRequest &request, io::IoManager::CreateFile *create) {
     const OBJECT_ATTRIBUTES *attributes = request.attributes;
-    if (!attributes_valid(attributes)) {
+    if (!io::names_object(attributes)) {
         return STATUS_INVALID_PARAMETER;
     }
     if ((attributes->Attributes & OBJ_KERNEL_HANDLE) == 0 && !current_thread().process->system) {
@@ -125,7 +109,7 @@ NTSTATUS take_create_name(const OpenRequest &request, io::IoManager::CreateFile 
                  "run in");
     }
     create->security_descriptor = attributes->SecurityDescriptor;
-    return take_object_name(*attributes, create);
+    return io::take_object_name(request.api, attributes, create);
 }
 
 void send_below(const Instance *instance, io::IoManager::CreateFile *create) {
@@ -278,13 +262,13 @@ FLTSIM_KERNEL NTSTATUS FLTAPI FltQueryInformationByName(PFLT_FILTER Filter, PFLT
         unmodelled(kApi, "FileInformationClass " + std::to_string(number));
     }
     NTSTATUS status = instance && instance->state == Instance::State::Gone ? STATUS_FLT_DELETING_OBJECT
-                      : !attributes_valid(ObjectAttributes)                ? STATUS_INVALID_PARAMETER
+                      : !io::names_object(ObjectAttributes)                ? STATUS_INVALID_PARAMETER
                       : FileInformationClass != FileStatInformation        ? STATUS_INVALID_INFO_CLASS
                       : Length < sizeof(FILE_STAT_INFORMATION)             ? STATUS_INFO_LENGTH_MISMATCH
                                                                            : failing(kApi).value_or(STATUS_SUCCESS);
     io::IoManager::CreateFile target;
     if (NT_SUCCESS(status)) {
-        status = take_object_name(*ObjectAttributes, &target);
+        status = io::take_object_name(kApi, ObjectAttributes, &target);
     }
     if (!NT_SUCCESS(status)) {
         return IoStatusBlock->Status = status;

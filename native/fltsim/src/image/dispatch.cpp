@@ -172,10 +172,18 @@ void raise_at_gate(NTSTATUS code, const char *api) {
     dispatch(&record, &context, api);
 }
 
+extern "C" {
+__attribute__((visibility("hidden"))) extern const char fltsim_memcpy_overlaps[];
+}
+
 /// A fault: `frame` lies on this stack, above.
 extern "C" [[noreturn]] __attribute__((visibility("hidden"))) void fltsim_fault(Fault *fault) {
     Context &context = fault->context;
     const PeImage *image = image_at(context.rip);
+    if (context.rip == reinterpret_cast<uint64_t>(fltsim_memcpy_overlaps)) {
+        bugcheck("C4/F0 memcpy of overlapping memory", "memcpy",
+                 "memmove, or RtlMoveMemory, is for that" + joined(stack_of(context)));
+    }
     if (fault->fast_fail) {
         stop_by_fast_fail(context, stack_of(context));
     }

@@ -93,9 +93,23 @@ FUNCTION(fltsim_restore_context)
     .hidden fltsim_runtime_begin
 fltsim_runtime_begin:
 
-// void *memcpy(void *to, const void *from, size_t bytes)
+// void *memcpy(void *to, const void *from, size_t bytes). What overlaps is not for it: dispatch.cpp knows the place. The same place twice is
+// how compilers assign a structure to itself.
 FUNCTION(fltsim_memcpy)
     .cfi_startproc
+    movq %rcx, %rax
+    subq %rdx, %rax
+    jz fltsim_copy_up
+    cmpq %r8, %rax
+    jb fltsim_memcpy_overlaps
+    negq %rax
+    cmpq %r8, %rax
+    jae fltsim_copy_up
+    .globl fltsim_memcpy_overlaps
+    .hidden fltsim_memcpy_overlaps
+fltsim_memcpy_overlaps:
+    ud2
+fltsim_copy_up:
     movq %rcx, %rax
 1:  cmpq $16, %r8
     jb 2f
@@ -122,7 +136,7 @@ FUNCTION(fltsim_memmove)
     movq %rcx, %rax
     subq %rdx, %rax
     cmpq %r8, %rax
-    jae fltsim_memcpy
+    jae fltsim_copy_up
     movq %rcx, %rax
 1:  testq %r8, %r8
     jz 2f

@@ -257,4 +257,12 @@ class IoManager {
     std::unique_ptr<Impl> impl_;
 };
 
+/// Whether these can name an object.
+inline bool names_object(const OBJECT_ATTRIBUTES *attributes) {
+    return attributes != nullptr && attributes->Length == sizeof *attributes && attributes->ObjectName != nullptr;
+}
+/// The name that a driver gives, and where it begins. STATUS_INVALID_PARAMETER; STATUS_INVALID_HANDLE and STATUS_OBJECT_TYPE_MISMATCH of RootDirectory. A
+/// malformed string stops the world [C4/E4].
+NTSTATUS take_object_name(const char *api, const OBJECT_ATTRIBUTES *attributes, IoManager::CreateFile *request);
+
 } // namespace fltsim::io

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "ke/locks.hpp"
+#include "ke/pool.hpp"
 
 namespace fltsim::ke {
 
@@ -122,6 +123,7 @@ void initialise(const char *api, DISPATCHER_HEADER &header, UCHAR type, LONG sta
     if (world_state().waiters.contains(&header)) {
         bugcheck("WAIT object initialised again while a thread waits for it", api, "end the waits first");
     }
+    pool::check_resident(api, &header, name_of_type(type));
     header.LockNV = 0;
     header.Type = type;
     header.Size = size_of_type(type);

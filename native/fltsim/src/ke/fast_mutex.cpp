@@ -68,11 +68,12 @@ void raise(PFAST_MUTEX mutex) {
     thread.irql = APC_LEVEL;
 }
 
-void check_without_apcs(const char *api, const void *mutex) {
+void check_without_apcs(const char *api, const void *mutex, bool acquired) {
     const Thread &thread = current_thread();
     if (thread.irql < APC_LEVEL && thread.kernel_apc_disable == 0) {
-        bugcheck("FAST MUTEX acquired with APCs enabled", api,
-                 mutex_text(mutex) + ": call KeEnterCriticalRegion first, or ExAcquireFastMutex");
+        bugcheck(acquired ? "FAST MUTEX released with APCs enabled" : "FAST MUTEX acquired with APCs enabled", api,
+                 mutex_text(mutex) + (acquired ? ": the critical region of its acquisition was left before"
+                                               : ": call KeEnterCriticalRegion first, or ExAcquireFastMutex"));
     }
 }
 
@@ -133,14 +134,16 @@ FLTSIM_KERNEL void NTAPI ExReleaseFastMutex(PFAST_MUTEX FastMutex) {
 FLTSIM_KERNEL void NTAPI ExAcquireFastMutexUnsafe(PFAST_MUTEX FastMutex) {
     constexpr const char *kApi = "ExAcquireFastMutexUnsafe";
     KernelCall call(kApi, APC_LEVEL);
-    check_without_apcs(kApi, FastMutex);
+    check_without_apcs(kApi, FastMutex, false);
     acquire(kApi, FastMutex, FLTSIM_CALLER);
 }
 
 /// IRQL <= APC_LEVEL.
 FLTSIM_KERNEL void NTAPI ExReleaseFastMutexUnsafe(PFAST_MUTEX FastMutex) {
-    KernelCall call("ExReleaseFastMutexUnsafe", APC_LEVEL);
-    release("ExReleaseFastMutexUnsafe", FastMutex);
+    constexpr const char *kApi = "ExReleaseFastMutexUnsafe";
+    KernelCall call(kApi, APC_LEVEL);
+    check_without_apcs(kApi, FastMutex, true);
+    release(kApi, FastMutex);
 }
 
 /// IRQL <= DISPATCH_LEVEL here: what may be called above shares no lock with anything in the model.

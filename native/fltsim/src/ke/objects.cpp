@@ -41,6 +41,32 @@ PEPROCESS native(Process *process) {
     return reinterpret_cast<PEPROCESS>(process);
 }
 
+/// What the handle of a driver names. Null: user mode has no such handle. A driver's own must be right [C4/3C, F5, F6, F7].
+std::shared_ptr<fltsim::Object> object_of(HANDLE handle, KPROCESSOR_MODE mode) {
+    constexpr const char *kApi = "ObReferenceObjectByHandle";
+    const HandleTable &handles = *world().handles;
+    std::shared_ptr<fltsim::Object> object = handles.find(handle);
+    const bool of_kernel = object != nullptr && handles.is_kernel(handle);
+    const bool system = current_thread().process->system;
+    if (mode == KernelMode && object == nullptr) {
+        bugcheck("OBJECT handle is not open", kApi,
+                 handle == nullptr ? "it is null" : "with AccessMode KernelMode a handle is the driver's own");
+    }
+    if (mode == KernelMode && !of_kernel && !system) {
+        bugcheck(
+            "OBJECT handle of user mode", kApi,
+            "with AccessMode KernelMode any program could name any object: pass UserMode for a handle that came from a "
+            "program, and make the driver's own with OBJ_KERNEL_HANDLE");
+    }
+    if (mode == UserMode && of_kernel) {
+        if (system) {
+            bugcheck("OBJECT handle of the kernel", kApi, "AccessMode is UserMode, in the System process");
+        }
+        return nullptr;
+    }
+    return object;
+}
+
 Thread &checked_thread(const char *api, PETHREAD thread) {
     if (thread == nullptr || !world().is_thread(thread)) {
         bugcheck("OBJECT is not a thread", api, "pass a PETHREAD that is referenced or that of a thread that lives");
@@ -204,7 +230,7 @@ FLTSIM_KERNEL void NTAPI IoSetTopLevelIrp(PIRP Irp) {
     bugcheck("V19 TopLevelIrp modified", "IoSetTopLevelIrp", "only the file system and its helpers set it");
 }
 
-/// IRQL = PASSIVE_LEVEL. STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH, STATUS_ACCESS_DENIED (when the fault switch fires).
+/// IRQL = PASSIVE_LEVEL. STATUS_OBJECT_TYPE_MISMATCH, STATUS_ACCESS_DENIED (when the fault switch fires), with UserMode STATUS_INVALID_HANDLE.
 FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess,
                                                        POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
                                                        PVOID *Object, POBJECT_HANDLE_INFORMATION HandleInformation) {
@@ -235,7 +261,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MAS
     if (const auto failure = failing("ObReferenceObjectByHandle")) {
         return *failure;
     }
-    const std::shared_ptr<fltsim::Object> object = world().handles->find(Handle);
+    const std::shared_ptr<fltsim::Object> object = object_of(Handle, AccessMode);
     if (object == nullptr) {
         return STATUS_INVALID_HANDLE;
     }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <map>
 
 #include "core/fill.hpp"
@@ -145,6 +146,9 @@ void *Pool::allocate(const char *api, POOL_TYPE type, size_t bytes, uint32_t tag
     ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);
     ASAN_UNPOISON_MEMORY_REGION(user, bytes);
     blocks_[user] = block;
+    if (paged) {
+        note_paged(user, bytes);
+    }
     return user;
 }
 
@@ -206,6 +210,7 @@ void Pool::release(const char *api, void *user, uint32_t tag, Origin origin) {
     ke::check_no_timer(api, user, block.bytes);
     ke::check_no_lock(api, user, block.bytes);
     ke::note_freed_tables(user, block.bytes);
+    forget_paged(user);
     std::memset(user, FILL_FREED, block.bytes);
     ASAN_POISON_MEMORY_REGION(block.raw, block.raw_bytes);
     block.freed = true;
@@ -240,6 +245,7 @@ void Pool::report_leaks() {
         it = blocks_.erase(it);
     }
     quarantine_.clear();
+    paged_.clear();
     quarantine_bytes_ = 0;
     for (const auto &[tag, sum] : sums) {
         world().leak("pool tag '" + tag + "': " + std::to_string(sum.blocks) + " blocks, " + std::to_string(sum.bytes) +
@@ -265,6 +271,12 @@ bool Pool::is_paged(const void *block) const {
     return found != blocks_.end() && !found->second.freed && found->second.paged;
 }
 
+bool Pool::in_paged(const void *address) const {
+    const auto after = paged_.upper_bound(address);
+    return after != paged_.begin() &&
+           address < static_cast<const char *>(std::prev(after)->first) + std::prev(after)->second;
+}
+
 bool Pool::is_freed(const void *block) const {
     const auto found = blocks_.find(block);
     return found != blocks_.end() && found->second.freed;
@@ -276,6 +288,24 @@ bool is_freed(const void *block) {
 
 bool is_paged(const void *block) {
     return ke::world_state().pool->is_paged(block);
+}
+
+void check_resident(const char *api, const volatile void *object, const char *what) {
+    const auto *address = const_cast<const void *>(object);
+    if (ke::world_state().pool->in_paged(address)) {
+        bugcheck("V14 kernel object in paged memory", api,
+                 std::string(what) + " at " + hex(address) +
+                     ": the kernel touches it at DISPATCH_LEVEL, so it has to be "
+                     "in nonpaged pool");
+    }
+}
+
+void note_paged(const void *memory, size_t bytes) {
+    ke::world_state().pool->note_paged(memory, bytes);
+}
+
+void forget_paged(const void *memory) {
+    ke::world_state().pool->forget_paged(memory);
 }
 
 size_t live_blocks() {

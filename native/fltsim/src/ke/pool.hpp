@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -35,6 +36,11 @@ class Pool {
     /// Checks the guard bytes of every live block and the poison of every freed one.
     void verify(const char *api);
     bool is_paged(const void *block) const;
+    /// Memory outside pool that is to be looked at as paged pool is, until it is forgotten.
+    void note_paged(const void *memory, size_t bytes) { paged_[memory] = bytes; }
+    void forget_paged(const void *memory) { paged_.erase(memory); }
+    /// Whether the address is in paged memory.
+    bool in_paged(const void *address) const;
     bool is_freed(const void *block) const;
     /// Blocks allocated and not freed.
     size_t live_blocks() const;
@@ -55,6 +61,7 @@ class Pool {
     void check_guards(const char *api, const unsigned char *user, const Block &block);
     void let_go_oldest(const char *api);
     std::unordered_map<const void *, Block> blocks_; ///< live and quarantined, by the address the driver has
+    std::map<const void *, size_t> paged_; ///< live paged memory: its bytes
     std::deque<const void *> quarantine_;
     size_t quarantine_bytes_ = 0;
 };
@@ -70,6 +77,11 @@ void release(const char *api, void *block, uint32_t tag, Origin origin = Origin:
 void report_leaks();
 /// Whether it is a live block of paged pool, by its first address.
 bool is_paged(const void *block);
+/// An event, a lock, a DPC: something the kernel touches at DISPATCH_LEVEL. Stops the world where it can be paged out [V14].
+void check_resident(const char *api, const volatile void *object, const char *what);
+/// A context in paged pool, while it lives.
+void note_paged(const void *memory, size_t bytes);
+void forget_paged(const void *memory);
 /// Whether it was one, and not long ago.
 bool is_freed(const void *block);
 /// Blocks that the driver has at this moment, so that a test sees what grows while it stays loaded. Model lock held.

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "ke/locks.hpp"
+#include "ke/pool.hpp"
 #include "ke/state.hpp"
 
 using namespace fltsim;
@@ -35,9 +36,13 @@ ke::Resource &checked(const char *api, PERESOURCE resource) {
 }
 
 /// A thread that is suspended by an APC while it owns the resource would keep everybody else out.
-void check_apcs_disabled(const char *api, const void *resource) {
+bool apcs_enabled() {
     const Thread &thread = current_thread();
-    if (thread.irql < APC_LEVEL && thread.kernel_apc_disable == 0) {
+    return thread.irql < APC_LEVEL && thread.kernel_apc_disable == 0;
+}
+
+void check_apcs_disabled(const char *api, const void *resource) {
+    if (apcs_enabled()) {
         bugcheck("RESOURCE acquired with normal kernel APCs enabled", api,
                  resource_text(resource) + ": call KeEnterCriticalRegion first, or FltAcquireResource...");
     }
@@ -132,6 +137,10 @@ void release(const char *api, PERESOURCE native) {
     if (owner == resource.owners.end()) {
         bugcheck("RESOURCE released by a thread that does not own it", api, resource_text(native));
     }
+    if (apcs_enabled()) {
+        bugcheck("RESOURCE released with normal kernel APCs enabled", api,
+                 resource_text(native) + ": the critical region of its acquisition was left before");
+    }
     ke::lock_released(current_thread(), native);
     if (--owner->second != 0) {
         return;
@@ -170,6 +179,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI ExInitializeResourceLite(PERESOURCE Resource) {
     if (Resource == nullptr || reinterpret_cast<uintptr_t>(Resource) % alignof(ERESOURCE) != 0) {
         bugcheck("RESOURCE storage", kApi, resource_text(Resource) + ": null or not aligned");
     }
+    pool::check_resident(kApi, Resource, "a resource");
     auto &all = ke::world_state().resources;
     if (all.contains(Resource)) {
         bugcheck("RESOURCE initialised again", kApi, resource_text(Resource) + ": delete it first");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "ke/spin_lock.hpp"
 
+#include "ke/pool.hpp"
 #include "ke/state.hpp"
 
 #if defined(__SANITIZE_THREAD__)
@@ -25,6 +26,13 @@ namespace {
 
 constexpr uint32_t WRITER = 0x80000000u;
 
+/// At its first use: an EX_SPIN_LOCK is not initialised by a call.
+void check_storage(const char *api, const HeldLock &lock) {
+    if (!world_state().locks.contains(lock.lock)) {
+        pool::check_resident(api, lock.lock, "a spin lock");
+    }
+}
+
 /// Memory that holds the pool's fill or poison is no lock.
 void check_initialised(const char *api, const HeldLock &lock, uint64_t value, uint64_t byte_mask) {
     if (value == (0xCCCCCCCCCCCCCCCCu & byte_mask)) {
@@ -41,16 +49,17 @@ KIRQL raise(Thread &thread) {
     return before;
 }
 
-void remember(const char *api, Thread &thread, const HeldLock &lock, KIRQL before) {
+/// `word`: the lock in memory, which the thread has taken.
+void remember(const char *api, Thread &thread, const volatile void *word, const HeldLock &lock, KIRQL before) {
     if (thread.spin_locks_held++ == 0) {
         thread_state(thread).irql_below_locks = before;
     }
     lock_taken(api, thread, lock);
-    ORDER_ACQUIRE(lock.lock);
+    ORDER_ACQUIRE(word);
 }
 
 /// Everything that release has to check and undo for the thread, before the lock word changes.
-void forget(const char *api, Thread &thread, const HeldLock &lock, KIRQL new_irql) {
+void forget(const char *api, Thread &thread, const volatile void *word, const HeldLock &lock, KIRQL new_irql) {
     const HeldLock *held = held_lock(lock.lock);
     if (held == nullptr || held->exclusive != lock.exclusive) {
         bugcheck("V21 spin lock released by a thread that does not own it", api, lock_text(lock));
@@ -74,7 +83,7 @@ void forget(const char *api, Thread &thread, const HeldLock &lock, KIRQL new_irq
     }
     lock_released(thread, lock.lock);
     --thread.spin_locks_held;
-    ORDER_RELEASE(lock.lock);
+    ORDER_RELEASE(word);
 }
 
 uint32_t load(PEX_SPIN_LOCK lock) {
@@ -88,6 +97,7 @@ KIRQL acquire_shared(const char *api, PEX_SPIN_LOCK lock, const void *code) {
     Thread &thread = executing();
     const HeldLock wanted{lock, LockKind::ReaderWriterSpin, false, code};
     check_initialised(api, wanted, load(lock), 0xFFFFFFFFu);
+    check_storage(api, wanted);
     const HeldLock *held = held_lock(lock);
     if (held != nullptr && held->exclusive) {
         bugcheck("V21 spin lock acquired twice", api, lock_text(*held) + " is held exclusively by this thread");
@@ -98,7 +108,7 @@ KIRQL acquire_shared(const char *api, PEX_SPIN_LOCK lock, const void *code) {
         world().spin_wait(const_cast<const LONG *>(lock), [lock] { return (load(lock) & WRITER) == 0; });
     }
     store(lock, load(lock) + 1);
-    remember(api, thread, wanted, before);
+    remember(api, thread, lock, wanted, before);
     return before;
 }
 
@@ -106,6 +116,7 @@ KIRQL acquire_exclusive(const char *api, PEX_SPIN_LOCK lock, const void *code) {
     Thread &thread = executing();
     const HeldLock wanted{lock, LockKind::ReaderWriterSpin, true, code};
     check_initialised(api, wanted, load(lock), 0xFFFFFFFFu);
+    check_storage(api, wanted);
     if (held_lock(lock) != nullptr) {
         bugcheck("V21 spin lock acquired twice", api, lock_text(wanted) + " is held by this thread");
     }
@@ -119,14 +130,14 @@ KIRQL acquire_exclusive(const char *api, PEX_SPIN_LOCK lock, const void *code) {
     if (load(lock) != WRITER) {
         world().spin_wait(channel, [lock] { return load(lock) == WRITER; });
     }
-    remember(api, thread, wanted, before);
+    remember(api, thread, lock, wanted, before);
     return before;
 }
 
 void release_ex(const char *api, PEX_SPIN_LOCK lock, bool exclusive, KIRQL new_irql) {
     Thread &thread = executing();
     const HeldLock given{lock, LockKind::ReaderWriterSpin, exclusive};
-    forget(api, thread, given, new_irql);
+    forget(api, thread, lock, given, new_irql);
     const uint32_t value = load(lock);
     if (exclusive ? value != WRITER : (value & ~WRITER) == 0) {
         bugcheck("V21 spin lock overwritten while held", api, lock_text(given));
@@ -142,6 +153,7 @@ KIRQL acquire_spin_lock(const char *api, PKSPIN_LOCK lock, const HeldLock &wante
     Thread &thread = executing();
     const auto value = [lock] { return __atomic_load_n(lock, __ATOMIC_ACQUIRE); };
     check_initialised(api, wanted, value(), UINT64_MAX);
+    check_storage(api, wanted);
     if (held_lock(wanted.lock) != nullptr) {
         bugcheck("V21 spin lock acquired twice", api, lock_text(wanted) + " is held by this thread");
     }
@@ -151,13 +163,13 @@ KIRQL acquire_spin_lock(const char *api, PKSPIN_LOCK lock, const HeldLock &wante
         world().spin_wait(lock, [value] { return value() == 0; });
     }
     __atomic_store_n(lock, reinterpret_cast<KSPIN_LOCK>(&thread), __ATOMIC_RELEASE);
-    remember(api, thread, wanted, before);
+    remember(api, thread, lock, wanted, before);
     return before;
 }
 
 void release_spin_lock(const char *api, PKSPIN_LOCK lock, const HeldLock &given, KIRQL new_irql) {
     Thread &thread = executing();
-    forget(api, thread, given, new_irql);
+    forget(api, thread, lock, given, new_irql);
     if (__atomic_load_n(lock, __ATOMIC_ACQUIRE) != reinterpret_cast<KSPIN_LOCK>(&thread)) {
         bugcheck("V21 spin lock overwritten while held", api, lock_text(given));
     }
@@ -174,6 +186,7 @@ using ke::LockKind;
 /// Any IRQL.
 FLTSIM_KERNEL void NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock) {
     KernelCall call("KeInitializeSpinLock", HIGH_LEVEL);
+    pool::check_resident("KeInitializeSpinLock", SpinLock, "a spin lock");
     ke::lock_initialised("KeInitializeSpinLock", SpinLock, sizeof *SpinLock);
     __atomic_store_n(SpinLock, KSPIN_LOCK{0}, __ATOMIC_RELEASE);
 }

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "ke/dispatcher.hpp"
+#include "ke/pool.hpp"
 
 using namespace fltsim;
 using namespace fltsim::ke;
@@ -186,6 +187,7 @@ FLTSIM_KERNEL void NTAPI KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE Deferred
     if (DeferredRoutine == nullptr) {
         bugcheck("VER-02 parameter", kApi, "DeferredRoutine is null");
     }
+    pool::check_resident(kApi, Dpc, "a DPC");
     if (world_state().dpcs.contains(Dpc)) {
         bugcheck("TIMER_OR_DPC_INVALID", kApi, "the DPC is queued: remove it before it is initialised again");
     }

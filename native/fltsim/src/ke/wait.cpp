@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "core/fiber.hpp"
+#include "core/thread_impl.hpp"
 #include "ke/dispatcher.hpp"
 #include "ke/locks.hpp"
 
@@ -32,7 +34,17 @@ bool may_wait(PLARGE_INTEGER timeout) {
     return timeout == nullptr || timeout->QuadPart != 0;
 }
 
-void add(const char *api, Waiter &waiter, PVOID object, bool for_ever) {
+/// The stack of a thread that waits in user mode may be paged out [C4/123].
+void check_place(const char *api, const void *object, KPROCESSOR_MODE mode) {
+    const Thread &self = current_thread();
+    if (mode == UserMode && self.impl != nullptr && self.impl->fiber && self.impl->fiber->has_on_stack(object)) {
+        bugcheck("WAIT in user mode for an object on the stack", api,
+                 "pass KernelMode, or keep the object in nonpaged pool");
+    }
+}
+
+void add(const char *api, Waiter &waiter, PVOID object, KPROCESSOR_MODE mode, bool for_ever) {
+    check_place(api, object, mode);
     const Thread *thread = nullptr;
     if (object != nullptr && world().is_thread(object)) {
         thread = static_cast<const Thread *>(object);
@@ -101,7 +113,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI KeWaitForSingleObject(PVOID Object, KWAIT_REASON Wa
     KernelCall call(kApi, may_wait(Timeout) ? APC_LEVEL : DISPATCH_LEVEL);
     Waiter waiter(current_thread());
     waiter.code = FLTSIM_CALLER;
-    add(kApi, waiter, Object, Timeout == nullptr);
+    add(kApi, waiter, Object, WaitMode, Timeout == nullptr);
     return wait(kApi, waiter, WaitMode, Timeout);
 }
 
@@ -124,7 +136,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI KeWaitForMultipleObjects(ULONG Count, PVOID Object[
     waiter.all = WaitType == WaitAll;
     waiter.code = FLTSIM_CALLER;
     for (ULONG object = 0; object < Count; ++object) {
-        add(kApi, waiter, Object[object], Timeout == nullptr);
+        add(kApi, waiter, Object[object], WaitMode, Timeout == nullptr);
     }
     const NTSTATUS status = wait(kApi, waiter, WaitMode, Timeout);
     return status == STATUS_SUCCESS && !waiter.all ? STATUS_WAIT_0 + static_cast<NTSTATUS>(waiter.index) : status;

@@ -14,25 +14,11 @@ using namespace fltsim;
 
 namespace {
 
-/// What stands in the arguments before anything is opened. STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_INVALID; STATUS_INVALID_HANDLE and
-/// STATUS_OBJECT_TYPE_MISMATCH of RootDirectory.
-NTSTATUS take_zw_name(const OBJECT_ATTRIBUTES *attributes, io::IoManager::CreateFile *request) {
-    if (attributes == nullptr || attributes->ObjectName == nullptr || attributes->Length != sizeof(OBJECT_ATTRIBUTES)) {
-        return STATUS_INVALID_PARAMETER;
-    }
-    const UNICODE_STRING &name = *attributes->ObjectName;
-    if (name.Length % sizeof(WCHAR) != 0 || (name.Length != 0 && name.Buffer == nullptr)) {
-        return STATUS_OBJECT_NAME_INVALID;
-    }
-    if (name.Length != 0) {
-        request->name.assign(reinterpret_cast<const char16_t *>(name.Buffer), name.Length / sizeof(WCHAR));
-    }
-    if (attributes->RootDirectory != nullptr) {
-        request->root = world().handles->find_as<io::FileObject>(attributes->RootDirectory);
-        if (!request->root) {
-            return world().handles->find(attributes->RootDirectory) ? STATUS_OBJECT_TYPE_MISMATCH
-                                                                    : STATUS_INVALID_HANDLE;
-        }
+/// What stands in the arguments before anything is opened: as take_object_name.
+NTSTATUS take_zw_name(const char *api, const OBJECT_ATTRIBUTES *attributes, io::IoManager::CreateFile *request) {
+    const NTSTATUS status = io::take_object_name(api, attributes, request);
+    if (!NT_SUCCESS(status)) {
+        return status;
     }
     request->security_descriptor = attributes->SecurityDescriptor;
     request->mode = KernelMode;
@@ -49,7 +35,7 @@ NTSTATUS open_for_driver(const char *api, PHANDLE handle, const OBJECT_ATTRIBUTE
         bugcheck("VER-02 parameter", api, "FileHandle or IoStatusBlock is null");
     }
     ke::check_special_apcs(api);
-    NTSTATUS status = take_zw_name(attributes, &request);
+    NTSTATUS status = take_zw_name(api, attributes, &request);
     if (NT_SUCCESS(status)) {
         ke::check_not_for_stranger(api, attributes->Attributes);
         status = failing(api).value_or(STATUS_SUCCESS);
@@ -117,7 +103,7 @@ FLTSIM_KERNEL NTSTATUS NTAPI ZwDeleteFile(POBJECT_ATTRIBUTES ObjectAttributes) {
     const DriverService service;
     ke::check_special_apcs(kApi);
     io::IoManager::CreateFile request;
-    NTSTATUS status = take_zw_name(ObjectAttributes, &request);
+    NTSTATUS status = take_zw_name(kApi, ObjectAttributes, &request);
     if (NT_SUCCESS(status)) {
         status = failing(kApi).value_or(STATUS_SUCCESS);
     }
