@@ -204,6 +204,19 @@ describe('docs/FIDELITY.md', () => {
     expect(rules.size).toBeGreaterThan(30)
     expect([...rules].filter((rule) => !new RegExp(`(^|[^\\w])${rule}($|[^\\w])`, 'm').test(verifier))).toEqual([])
   })
+
+  test("says of Driver Verifier's codes only rules that there are", () => {
+    const sources = filesUnder('native/fltsim/src', ['.cpp', '.hpp']).map(read).join('\n')
+    const table = FIDELITY.slice(
+      FIDELITY.indexOf("What Driver Verifier's bug check 0xC4"),
+      FIDELITY.indexOf('What Windows and its verifiers'),
+    )
+    const names = [...table.matchAll(/^\| [\dA-F., ]+\| [^|]+\| ([^|]+) \|$/gm)].flatMap(
+      (row) => (row[1] ?? '').split(';')[0]?.split(', ') ?? [],
+    )
+    expect(names.length).toBeGreaterThan(30)
+    expect(names.filter((name) => !sources.includes(`"${name}`))).toEqual([])
+  })
 })
 
 test('README.md has the refusals of the protocol, in their order', () => {
