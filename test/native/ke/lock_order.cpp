@@ -403,6 +403,22 @@ TEST(lock_order_with_different_surroundings) {
     }
 }
 
+TEST(lock_order_with_many_surroundings) {
+    const int guards[20] = {};
+    const int places[2] = {};
+    const auto &[a, b] = places;
+    std::vector<ke::HeldLock> all;
+    ke::LockOrder order;
+    for (const int &guard : guards) {
+        CHECK(order.ask({lock_at(guard), lock_at(a)}, lock_at(b), "1").empty());
+        all.push_back(lock_at(guard));
+    }
+    CHECK_EQ(order.pairs(), std::size(guards) + 1);
+    all.push_back(lock_at(b));
+    CHECK(order.ask(all, lock_at(a), "2").empty()); // whichever guard thread 1 has
+    CHECK_EQ(order.ask({lock_at(a)}, lock_at(b), "1").size(), size_t{2}); // none, after however many
+}
+
 TEST(held_locks_are_left_alone) {
     const auto pool_memory = [](size_t bytes) {
         return std::memset(ExAllocatePoolWithTag(NonPagedPoolNx, bytes, TAG), 0, bytes);

@@ -5,9 +5,11 @@
 #include "ke/trace.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "flt/recorder.hpp"
 #include "fltsim.h"
+#include "kernel_thread.hpp"
 
 namespace MINIPEND_TEST_FILE {
 
@@ -167,6 +169,69 @@ TEST(trace_rules) {
                          bench.unload(*driver);
                      }),
                      "C4/DD EtwUnregister missing"));
+}
+
+namespace {
+
+/// What a driver has while it is registered.
+struct Loaded {
+    bool loaded = true;
+    int calls = 0;
+    REGHANDLE unregisters = 0; ///< in its callback
+};
+
+void NTAPI needs_its_driver(LPCGUID, ULONG, UCHAR, ULONGLONG, ULONGLONG, PEVENT_FILTER_DESCRIPTOR, PVOID context) {
+    auto &driver = *static_cast<Loaded *>(context);
+    CHECK(driver.loaded);
+    KeGetCurrentIrql(); // a scheduling point
+    CHECK(driver.loaded);
+    ++driver.calls;
+    if (const REGHANDLE handle = std::exchange(driver.unregisters, 0)) {
+        CHECK_EQ(EtwUnregister(handle), STATUS_SUCCESS); // does not wait for itself
+    }
+}
+
+} // namespace
+
+TEST(a_provider_s_callback_ends_before_it_is_unregistered) {
+    int calls = 0;
+    int without = 0;
+    for (uint64_t seed = 1; seed <= 100; ++seed) {
+        const std::string report = check::report_of(check::virtual_world(seed), [&](World &) {
+            Loaded driver;
+            check::Body switches = [] {
+                for (int i = 0; i < 3; ++i) {
+                    const KernelCall call("EtwEnableTrace");
+                    ke::trace().enable(i % 2 == 0 ? std::optional(ke::TraceFilter{}) : std::nullopt);
+                }
+            };
+            REGHANDLE handle = 0;
+            CHECK_EQ(EtwRegister(&PROVIDER, needs_its_driver, &driver, &handle), STATUS_SUCCESS);
+            const check::Started one(switches);
+            const check::Started two(switches);
+            CHECK_EQ(EtwUnregister(handle), STATUS_SUCCESS);
+            driver.loaded = false;
+            calls += driver.calls;
+            without += driver.calls == 0 ? 1 : 0;
+        });
+        CHECK(check::contains(report, "\"stopped\":false"));
+    }
+    CHECK(calls > 0);
+    CHECK(without > 0); // both orders were played
+}
+
+TEST(a_provider_unregisters_in_its_callback) {
+    const std::string report = check::report_of(check::virtual_world(), [&](World &) {
+        Loaded driver;
+        CHECK_EQ(EtwRegister(&PROVIDER, needs_its_driver, &driver, &driver.unregisters), STATUS_SUCCESS);
+        const KernelCall call("EtwEnableTrace");
+        ke::trace().enable(ke::TraceFilter{});
+        CHECK_EQ(driver.calls, 1);
+        CHECK(ke::trace().providers.empty());
+        ke::trace().enable(std::nullopt);
+        CHECK_EQ(driver.calls, 1);
+    });
+    CHECK(check::contains(report, "\"stopped\":false"));
 }
 
 } // namespace MINIPEND_TEST_FILE

@@ -7,7 +7,7 @@ namespace fltsim::ke {
 
 namespace {
 
-/// Different surroundings of one pair that are kept. What a driver does beyond that is not looked at.
+/// Different surroundings of one pair that are kept: beyond that the newest ones.
 constexpr size_t SURROUNDINGS_MAX = 8;
 /// Steps that a search for one circle tries.
 constexpr size_t SEARCH_MAX = 10'000;
@@ -37,9 +37,12 @@ bool is_part_of(const Locks &inner, const Locks &outer) {
 std::vector<LockOrder::Step> LockOrder::ask(const Locks &locks, const HeldLock &wanted, const std::string &thread) {
     for (const HeldLock &first : locks) {
         std::vector<Step> &known = from_[first.lock][wanted.lock];
-        if (known.size() >= SURROUNDINGS_MAX ||
-            std::ranges::any_of(known, [&](const Step &step) { return is_part_of(step.locks, locks); })) {
+        if (std::ranges::any_of(known, [&](const Step &step) { return is_part_of(step.locks, locks); })) {
             continue;
+        }
+        std::erase_if(known, [&](const Step &step) { return is_part_of(locks, step.locks); });
+        if (known.size() == SURROUNDINGS_MAX) {
+            known.erase(known.begin());
         }
         into_[wanted.lock].insert(first.lock);
         known.push_back({first, wanted, locks, thread});

@@ -4,7 +4,9 @@
 
 #include "ke/trace.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/faults.hpp"
 #include "ke/state.hpp"
@@ -41,16 +43,33 @@ Trace &trace() {
     return *world_state().trace;
 }
 
-void Trace::notify(const Provider &provider) {
-    if (!provider.callback) {
+void Trace::notify(REGHANDLE handle) {
+    const auto found = providers.find(handle);
+    if (found == providers.end() || found->second.leaving || !found->second.callback) {
         return;
     }
-    const Provider copy = provider; // it may be unregistered while the callback runs
-    const TraceFilter filter = copy.enabled.value_or(TraceFilter{});
-    DriverCall driver("EnableCallback");
-    constexpr GUID SOURCE{}; // a session that was started without naming itself
-    copy.callback(&SOURCE, copy.enabled ? CONTROL_CODE_ENABLE : CONTROL_CODE_DISABLE, filter.level, filter.any_keyword,
-                  0, nullptr, copy.context);
+    const Provider provider = found->second; // its callback may unregister it
+    const TraceFilter filter = provider.enabled.value_or(TraceFilter{});
+    const uint64_t self = executing().id;
+    running_.emplace_back(handle, self);
+    {
+        DriverCall driver("EnableCallback");
+        constexpr GUID SOURCE{}; // a session that was started without naming itself
+        provider.callback(&SOURCE, provider.enabled ? CONTROL_CODE_ENABLE : CONTROL_CODE_DISABLE, filter.level,
+                          filter.any_keyword, 0, nullptr, provider.context);
+    }
+    running_.erase(std::ranges::find(running_, std::pair(handle, self)));
+    world().wake(&running_);
+}
+
+void Trace::unregister(REGHANDLE handle) {
+    providers.at(handle).leaving = true;
+    world().block(&running_, [&] {
+        return std::ranges::none_of(running_, [&](const auto &callback) {
+            return callback.first == handle && callback.second != executing().id;
+        });
+    });
+    providers.erase(handle);
 }
 
 void Trace::enable(std::optional<TraceFilter> filter) {
@@ -61,10 +80,7 @@ void Trace::enable(std::optional<TraceFilter> filter) {
         handles.push_back(handle);
     }
     for (const REGHANDLE handle : handles) {
-        const auto found = providers.find(handle);
-        if (found != providers.end()) {
-            notify(found->second);
-        }
+        notify(handle);
     }
 }
 
@@ -94,24 +110,21 @@ FLTSIM_KERNEL NTSTATUS NTAPI EtwRegister(LPCGUID ProviderId, PETWENABLECALLBACK 
     }
     ke::Trace &trace = ke::trace();
     const REGHANDLE handle = trace.next_handle++;
-    const auto &provider =
-        trace.providers
-            .emplace(handle, ke::Trace::Provider{*ProviderId, EnableCallback, CallbackContext, trace.enabled()})
-            .first->second;
+    trace.providers.emplace(handle, ke::Trace::Provider{*ProviderId, EnableCallback, CallbackContext, trace.enabled()});
     *RegHandle = handle;
-    if (provider.enabled) {
-        ke::Trace::notify(provider);
+    if (trace.enabled()) {
+        trace.notify(handle);
     }
     return STATUS_SUCCESS;
 }
 
-/// IRQL = PASSIVE_LEVEL. STATUS_INVALID_HANDLE for 0.
+/// IRQL = PASSIVE_LEVEL. STATUS_INVALID_HANDLE for 0. Waits for callbacks of the provider in other threads [E]: what they are code of may go next.
 FLTSIM_KERNEL NTSTATUS NTAPI EtwUnregister(REGHANDLE RegHandle) {
     KernelCall call("EtwUnregister", PASSIVE_LEVEL);
     if (ke::provider_of(RegHandle, "EtwUnregister") == nullptr) {
         return STATUS_INVALID_HANDLE;
     }
-    ke::trace().providers.erase(RegHandle);
+    ke::trace().unregister(RegHandle);
     return STATUS_SUCCESS;
 }
 

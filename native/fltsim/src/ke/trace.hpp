@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/world.hpp"
@@ -38,6 +39,7 @@ class Trace {
         PETWENABLECALLBACK callback = nullptr;
         PVOID context = nullptr;
         std::optional<TraceFilter> enabled;
+        bool leaving = false; ///< being unregistered: no more callbacks
     };
 
     /// Turns every provider on (also those that register later) or off, and tells them. Model lock held, PASSIVE_LEVEL.
@@ -49,10 +51,14 @@ class Trace {
     /// Stops the world when a provider is still registered: the next session would call into an image that is gone.
     void check_none_registered() const;
     /// Runs the provider's callback, when it has one.
-    static void notify(const Provider &provider);
+    void notify(REGHANDLE handle);
+    /// Waits until its callback runs in no other thread, then forgets the provider.
+    void unregister(REGHANDLE handle);
 
   private:
     std::optional<TraceFilter> filter_;
+    std::vector<std::pair<REGHANDLE, uint64_t>>
+        running_; ///< callbacks: provider and thread. Also the channel of who waits for their end
 };
 
 /// Of the current world. Model lock held.
