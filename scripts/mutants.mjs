@@ -106,6 +106,26 @@ function applyHunks(patch, { file, hunks }, copyDir) {
   return changed
 }
 
+/** Also of those that are not tried now: a patch that lags behind the driver is found by whoever runs any. */
+function checkThatAllApply(patches) {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'minipend-mutants-'))
+  const problems = []
+  try {
+    for (const patch of patches) {
+      cpSync(driverDir, path.join(directory, 'driver'), { recursive: true })
+      try {
+        for (const file of patch.files) applyHunks(patch, file, directory)
+      } catch (error) {
+        if (!(error instanceof BuildProblem)) throw error
+        problems.push(error.message)
+      }
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+  if (problems.length > 0) throw new BuildProblem(problems.join('\n'))
+}
+
 /** How CMake compiles the driver image's sources: [{ source, arguments }], without what counts coverage. */
 function readCompileCommands() {
   const all = JSON.parse(readFileSync(path.join(driverBuild.directory, 'compile_commands.json'), 'utf8'))
@@ -312,6 +332,7 @@ await runMain(async () => {
   const sample = readFileSync(path.join(mutantsDir, 'sample.txt'), 'utf8')
     .split(/\s+/)
     .filter((name) => name !== '')
+  checkThatAllApply(all.map(readPatch))
   const patches = (named.length > 0 ? named : given.includes('--sample') ? sample : all).map(readPatch)
 
   const isRace = (patch) => patch.fields.Explore !== undefined
