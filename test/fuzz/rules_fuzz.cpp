@@ -101,8 +101,13 @@ bool selects(const MINIPEND_RULE &rule) {
     return status && rule.EveryNth <= 1;
 }
 
-const MINIPEND_RULE *winner(const std::vector<Read> &rules, std::u16string_view volume, std::u16string_view from,
-                            std::u16string_view to) {
+struct Foretold {
+    const MINIPEND_RULE *rule = nullptr; ///< that wins; null: none
+    bool synchronized = false; ///< for one that may win the rename waits in its own thread, whichever does
+};
+
+Foretold foretell(const std::vector<Read> &rules, std::u16string_view volume, std::u16string_view from,
+                  std::u16string_view to) {
     std::vector<const MINIPEND_RULE *> candidates;
     for (const bool gates : {true, false}) {
         for (const Read &read : rules) {
@@ -116,18 +121,21 @@ const MINIPEND_RULE *winner(const std::vector<Read> &rules, std::u16string_view 
     }
     const auto found = std::find_if(candidates.begin(), candidates.end(),
                                     [](const MINIPEND_RULE *rule) { return !needs_post(*rule) || selects(*rule); });
-    return found == candidates.end() ? nullptr : *found;
+    const bool synchronized = std::any_of(candidates.begin(), candidates.end(), [](const MINIPEND_RULE *rule) {
+        return rule->Action == MINIPEND_ACTION_SYNCHRONIZE;
+    });
+    return {found == candidates.end() ? nullptr : *found, synchronized};
 }
 
-uint64_t count_of(const MINIPEND_OPERATION_COUNTERS &counters, const MINIPEND_RULE *rule) {
-    if (rule == nullptr) {
+uint64_t count_of(const MINIPEND_OPERATION_COUNTERS &counters, const Foretold &foretold) {
+    if (foretold.rule == nullptr) {
         return counters.Unmatched;
     }
-    switch (rule->Action) {
+    switch (foretold.rule->Action) {
     case MINIPEND_ACTION_OBSERVE:
         return counters.Observed;
     case MINIPEND_ACTION_PEND:
-        return counters.Pended;
+        return foretold.synchronized ? counters.Synchronized : counters.Pended;
     case MINIPEND_ACTION_WHEN_SAFE:
         return counters.WhenSafe;
     default:
@@ -143,7 +151,7 @@ std::u16string device_of(const char16_t *drive) {
 
 void check_rename(fltsim::World &world, const spine::Client &watcher, const std::vector<Read> &rules,
                   const spine::File &file, std::u16string from, std::u16string to) {
-    const MINIPEND_RULE *const rule = winner(rules, device_of(u"D:"), from, to);
+    const Foretold foretold = foretell(rules, device_of(u"D:"), from, to);
     const auto before = watcher.counters().total(MINIPEND_OPERATION_RENAME);
     const DWORD error = file.rename(u"D:" + to);
     for (int i = 0; i < 100 && !watcher.counters().balanced(true); ++i) {
@@ -158,8 +166,9 @@ void check_rename(fltsim::World &world, const spine::Client &watcher, const std:
     }
     require(after.PostOperations == before.PostOperations + 1, "the rename has no post-operation");
     if (foreseeable(rules)) {
-        require(count_of(after, rule) == count_of(before, rule) + 1, "another rule won, or none");
-        require((error != 0) == (rule != nullptr && rule->FailStatus != 0), "the rename's status is not the rule's");
+        require(count_of(after, foretold) == count_of(before, foretold) + 1, "another rule won, or none");
+        require((error != 0) == (foretold.rule != nullptr && foretold.rule->FailStatus != 0),
+                "the rename's status is not the rule's");
     }
 }
 
