@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// This module provides: tests of the rules that all locks share [V27]: the orders in which they are taken, and what may not happen to one that is held.
+// This module provides: tests of the orders in which locks are taken [V27].
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "ke/lock_order.hpp"
-#include "ke/pool.hpp"
 #include "kernel_thread.hpp"
 #include "world_fixture.hpp"
 
@@ -22,7 +21,6 @@ using check::stopped_on;
 
 namespace {
 
-constexpr ULONG TAG = 0x6b636f4c; // 'Lock'
 constexpr const char *BOTH_ORDERS = "V27 two locks in both orders";
 constexpr const char *CIRCLE = "V27 locks in a circle";
 
@@ -417,105 +415,6 @@ TEST(lock_order_with_many_surroundings) {
     all.push_back(lock_at(b));
     CHECK(order.ask(all, lock_at(a), "2").empty()); // whichever guard thread 1 has
     CHECK_EQ(order.ask({lock_at(a)}, lock_at(b), "1").size(), size_t{2}); // none, after however many
-}
-
-TEST(held_locks_are_left_alone) {
-    const auto pool_memory = [](size_t bytes) {
-        return std::memset(ExAllocatePoolWithTag(NonPagedPoolNx, bytes, TAG), 0, bytes);
-    };
-    const std::string freed = stop_of([&] {
-        auto *locks = static_cast<KSPIN_LOCK *>(pool_memory(2 * sizeof(KSPIN_LOCK)));
-        KeAcquireSpinLockRaiseToDpc(&locks[1]);
-        ExFreePoolWithTag(locks, TAG);
-    });
-    CHECK(stopped_on(freed, "V27 lock in memory that is freed"));
-    CHECK(contains(freed, " is held by client, taken at "));
-    CHECK(stopped_on(stop_of([&] {
-                         auto *mutex = static_cast<PFAST_MUTEX>(pool_memory(sizeof(FAST_MUTEX)));
-                         ExInitializeFastMutex(mutex);
-                         ExAcquireFastMutex(mutex);
-                         ExFreePoolWithTag(mutex, TAG);
-                     }),
-                     "V27 lock in memory that is freed"));
-    CHECK(runs([&] {
-        auto *lock = static_cast<KSPIN_LOCK *>(pool_memory(sizeof(KSPIN_LOCK)));
-        KeReleaseSpinLock(lock, KeAcquireSpinLockRaiseToDpc(lock));
-        ExFreePoolWithTag(lock, TAG);
-    }));
-    for (const auto initialise : {std::function<void()>([] {
-                                      auto &lock = kept(KSPIN_LOCK{0});
-                                      KeAcquireSpinLockRaiseToDpc(&lock);
-                                      KeInitializeSpinLock(&lock);
-                                  }),
-                                  std::function<void()>([] {
-                                      auto &mutex = kept(FAST_MUTEX{});
-                                      ExInitializeFastMutex(&mutex);
-                                      ExAcquireFastMutex(&mutex);
-                                      ExInitializeFastMutex(&mutex);
-                                  }),
-                                  std::function<void()>([] {
-                                      auto &mutex = kept(KMUTEX{});
-                                      KeInitializeMutex(&mutex, 0);
-                                      KeWaitForSingleObject(&mutex, Executive, KernelMode, FALSE, nullptr);
-                                      KeInitializeMutex(&mutex, 0);
-                                  }),
-                                  std::function<void()>([] {
-                                      auto &lock = kept(ULONG_PTR{0});
-                                      FltInitializePushLock(&lock);
-                                      FltAcquirePushLockShared(&lock);
-                                      FltInitializePushLock(&lock);
-                                  })}) {
-        CHECK(stopped_on(stop_of(initialise), "V27 lock initialised while it is held"));
-    }
-}
-
-TEST(a_thread_ends_with_a_lock) {
-    const std::string report = stop_of([] {
-        in_another_thread([] {
-            const Subject lock = resource<FltAcquireResourceExclusive>();
-            lock.acquire();
-            KeLeaveCriticalRegion(); // all that a return is asked for
-        });
-    });
-    CHECK(stopped_on(report, "V27 thread ends with a lock"));
-}
-
-TEST(spin_locks_of_one_kind_of_calls) {
-    const auto ordinary = [](KSPIN_LOCK &lock) { KeReleaseSpinLock(&lock, KeAcquireSpinLockRaiseToDpc(&lock)); };
-    const auto queued = [](KSPIN_LOCK &lock) {
-        KLOCK_QUEUE_HANDLE handle;
-        KeAcquireInStackQueuedSpinLock(&lock, &handle);
-        KeReleaseInStackQueuedSpinLock(&handle);
-    };
-    const auto list = [](KSPIN_LOCK &lock) {
-        LIST_ENTRY head;
-        InitializeListHead(&head);
-        ExInterlockedRemoveHeadList(&head, &lock);
-    };
-    const std::function<void(KSPIN_LOCK &)> kinds[] = {ordinary, queued, list};
-    for (const auto &one : kinds) {
-        for (const auto &other : kinds) {
-            const std::string report = stop_of([&] {
-                auto &lock = kept(KSPIN_LOCK{0});
-                one(lock);
-                other(lock);
-            });
-            CHECK_EQ(stopped_on(report, "V27 spin lock taken by calls of two kinds"), &one != &other);
-            CHECK(runs([&] {
-                auto &lock = kept(KSPIN_LOCK{0});
-                one(lock);
-                KeInitializeSpinLock(&lock);
-                other(lock);
-            }));
-        }
-    }
-    CHECK(stopped_on(stop_of([] {
-                         auto &lock = kept(KSPIN_LOCK{0});
-                         KLOCK_QUEUE_HANDLE handle;
-                         KeAcquireInStackQueuedSpinLock(&lock, &handle);
-                         KeReleaseSpinLock(&lock, handle.OldIrql);
-                     }),
-                     "V27 spin lock released by a call of another kind"));
 }
 
 } // namespace MINIPEND_TEST_FILE

@@ -26,9 +26,9 @@ void check(PULONG_PTR lock, const char *api) {
     }
 }
 
+/// The flags that there are concern priorities, which nothing here has.
 void check_flags(ULONG flags, const char *api) {
-    if ((flags & ~static_cast<ULONG>(FLT_PUSH_LOCK_VALID_FLAGS)) !=
-        0) { // those are about priorities, which nothing here has
+    if ((flags & ~ULONG{FLT_PUSH_LOCK_VALID_FLAGS}) != 0) {
         unmodelled(api, "Flags " + std::to_string(flags));
     }
 }

@@ -266,12 +266,7 @@ size_t Pool::live_bytes() const {
     return bytes;
 }
 
-bool Pool::is_paged(const void *block) const {
-    const auto found = blocks_.find(block);
-    return found != blocks_.end() && !found->second.freed && found->second.paged;
-}
-
-bool Pool::in_paged(const void *address) const {
+bool Pool::is_paged(const void *address) const {
     const auto after = paged_.upper_bound(address);
     return after != paged_.begin() &&
            address < static_cast<const char *>(std::prev(after)->first) + std::prev(after)->second;
@@ -286,17 +281,16 @@ bool is_freed(const void *block) {
     return ke::world_state().pool->is_freed(block);
 }
 
-bool is_paged(const void *block) {
-    return ke::world_state().pool->is_paged(block);
+bool is_paged(const void *address) {
+    return ke::world_state().pool->is_paged(address);
 }
 
 void check_resident(const char *api, const volatile void *object, const char *what) {
     const auto *address = const_cast<const void *>(object);
-    if (ke::world_state().pool->in_paged(address)) {
+    if (is_paged(address)) {
         bugcheck("V14 kernel object in paged memory", api,
                  std::string(what) + " at " + hex(address) +
-                     ": the kernel touches it at DISPATCH_LEVEL, so it has to be "
-                     "in nonpaged pool");
+                     ": the kernel touches it at DISPATCH_LEVEL, so it has to be in nonpaged pool");
     }
 }
 

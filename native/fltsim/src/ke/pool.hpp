@@ -35,12 +35,10 @@ class Pool {
     void report_leaks();
     /// Checks the guard bytes of every live block and the poison of every freed one.
     void verify(const char *api);
-    bool is_paged(const void *block) const;
     /// Memory outside pool that is to be looked at as paged pool is, until it is forgotten.
     void note_paged(const void *memory, size_t bytes) { paged_[memory] = bytes; }
     void forget_paged(const void *memory) { paged_.erase(memory); }
-    /// Whether the address is in paged memory.
-    bool in_paged(const void *address) const;
+    bool is_paged(const void *address) const;
     bool is_freed(const void *block) const;
     /// Blocks allocated and not freed.
     size_t live_blocks() const;
@@ -75,8 +73,8 @@ void release(const char *api, void *block, uint32_t tag, Origin origin = Origin:
 /// For when the last driver's image is unloaded. Stops the world when a thread of it still runs [UNL-07] or a block is damaged; reports as
 /// leaks what it left bound to the framework, referenced by pointer or allocated (by tag), and frees that [V20, SIM-15].
 void report_leaks();
-/// Whether it is a live block of paged pool, by its first address.
-bool is_paged(const void *block);
+/// Whether the address is in live paged memory: a block of paged pool, or a context.
+bool is_paged(const void *address);
 /// An event, a lock, a DPC: something the kernel touches at DISPATCH_LEVEL. Stops the world where it can be paged out [V14].
 void check_resident(const char *api, const volatile void *object, const char *what);
 /// A context in paged pool, while it lives.
